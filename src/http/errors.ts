@@ -1,0 +1,35 @@
+/** One problem as it stands in an answer's body: a code for programs, a message for people. */
+export interface HttpErrorOptions {
+  /** More about the problem, rendered as JSON; whatever helps to mend it. */
+  readonly detail?: unknown;
+  /** Header fields that the answer carries, such as `WWW-Authenticate` or `Retry-After`. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** What led to it; logged, never sent. */
+  readonly cause?: unknown;
+}
+
+/**
+ * A failure that the client is told of. Every error body of shiplog has the shape that OCI distribution gives it
+ * (spec.md, "Error Codes"): `{"errors":[{"code","message","detail"}]}`.
+ */
+export class HttpError extends Error {
+  override readonly name = 'HttpError';
+  readonly status: number;
+  readonly code: string;
+  readonly detail: unknown;
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(status: number, code: string, message: string, options: HttpErrorOptions = {}) {
+    super(message, { cause: options.cause });
+    this.status = status;
+    this.code = code;
+    this.detail = options.detail;
+    this.headers = options.headers ?? {};
+  }
+
+  /** The answer's body. */
+  toJSON(): { errors: [{ code: string; message: string; detail?: unknown }] } {
+    const { code, message, detail } = this;
+    return { errors: [detail === undefined ? { code, message } : { code, message, detail }] };
+  }
+}
