@@ -1,0 +1,41 @@
+import * as fs from 'node:fs/promises';
+
+/** What `stat` says, as far as it is asked. `size` in bytes. */
+export interface Stats {
+  readonly size: number;
+  readonly mtimeMs: number;
+  isFile(): boolean;
+  isDirectory(): boolean;
+}
+
+/** An entry of a directory. */
+export interface Dirent {
+  readonly name: string;
+  isFile(): boolean;
+  isDirectory(): boolean;
+}
+
+/** An open file, or a directory opened to be synced. Lengths and positions in bytes. */
+export interface FileHandle {
+  read(buffer: Uint8Array, offset: number, length: number, position: number): Promise<{ bytesRead: number }>;
+  write(buffer: Uint8Array, offset: number, length: number, position: number): Promise<{ bytesWritten: number }>;
+  truncate(length: number): Promise<void>;
+  stat(): Promise<Stats>;
+  datasync(): Promise<void>;
+  sync(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The little of a file system that the disk driver needs; its errors carry Node's codes. */
+export interface FileSystem {
+  open(path: string, flags: string, mode?: number): Promise<FileHandle>;
+  mkdir(path: string, options: { recursive: true }): Promise<string | undefined>;
+  readdir(path: string, options: { withFileTypes: true }): Promise<Dirent[]>;
+  rename(from: string, to: string): Promise<void>;
+  unlink(path: string): Promise<void>;
+  rmdir(path: string): Promise<void>;
+  stat(path: string): Promise<Stats>;
+  readFile(path: string): Promise<Uint8Array>;
+}
+
+export const nodeFileSystem: FileSystem = fs;

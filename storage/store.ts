@@ -1,0 +1,140 @@
+import type { Digest } from './digest.ts';
+import type { Driver } from './driver.ts';
+
+/** A blob or manifest, without its bytes. `size` in bytes. */
+export interface BlobInfo {
+  readonly digest: Digest;
+  readonly size: number;
+}
+
+/** Both ends count: `{ start: 0, end: 0 }` is the first byte. */
+export interface ByteRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** An upload session and how many bytes it holds. */
+export interface UploadStatus {
+  readonly id: string;
+  readonly offset: number;
+}
+
+/** Which part of a list is wanted: at most `limit` entries of those that sort after `after`. */
+export interface Page {
+  readonly after?: string;
+  readonly limit?: number;
+}
+
+/** Content by digest. A repository has what it has a link to; the bytes are there once for all repositories. */
+export interface BlobStore {
+  /** @throws {StorageError} BLOB_UNKNOWN, NAME_INVALID, DIGEST_INVALID */
+  stat(name: string, digest: string): Promise<BlobInfo>;
+  /**
+   * The bytes, or a range of them; `size` is that of the whole blob. A body that is not read to its end is to be
+   * returned (`for await` does so).
+   * @throws {StorageError} BLOB_UNKNOWN, SIZE_INVALID (the range does not lie in the blob), NAME_INVALID, DIGEST_INVALID
+   */
+  open(name: string, digest: string, range?: ByteRange): Promise<{ size: number; body: AsyncIterable<Uint8Array> }>;
+  /**
+   * Removes this repository's link; the bytes stay.
+   * @throws {StorageError} BLOB_UNKNOWN, NAME_INVALID, DIGEST_INVALID
+   */
+  delete(name: string, digest: string): Promise<void>;
+  /**
+   * Gives this repository what another one has. False: that one does not have it.
+   * @throws {StorageError} NAME_INVALID, DIGEST_INVALID
+   */
+  mount(name: string, digest: string, from: string): Promise<boolean>;
+}
+
+/** Upload sessions: how a blob comes in. They survive the end of the process. */
+export interface UploadStore {
+  /** @throws {StorageError} NAME_INVALID, NO_SPACE */
+  create(name: string): Promise<UploadStatus>;
+  /** @throws {StorageError} UPLOAD_UNKNOWN, NAME_INVALID */
+  status(name: string, id: string): Promise<UploadStatus>;
+  /**
+   * Adds bytes at the session's end; `at` says where the caller believes that to be. Whatever came before a body broke
+   * off is kept. A newer call takes over from one that still runs, which then fails.
+   * @throws {StorageError} UPLOAD_UNKNOWN, UPLOAD_OUT_OF_ORDER, UPLOAD_TAKEN_OVER, NO_SPACE, NAME_INVALID
+   */
+  append(name: string, id: string, body: AsyncIterable<Uint8Array>, at?: number): Promise<UploadStatus>;
+  /**
+   * Adds the last bytes, if any, and makes a blob of the session. When it resolves, the blob survives a power cut.
+   * A digest that is not the content's ends the session.
+   * @throws {StorageError} DIGEST_INVALID and what `append` throws
+   */
+  commit(
+    name: string,
+    id: string,
+    digest: string,
+    body: AsyncIterable<Uint8Array> | undefined,
+    at?: number,
+  ): Promise<BlobInfo>;
+  /** @throws {StorageError} UPLOAD_UNKNOWN, NAME_INVALID */
+  cancel(name: string, id: string): Promise<void>;
+}
+
+/** Manifests and indexes, kept byte for byte. */
+export interface ManifestStore {
+  /**
+   * Stores a manifest under its digest, and under a tag if the reference is one. When it resolves, the image survives a
+   * power cut: the manifest, its links, and each blob that it names.
+   * @throws {StorageError} MANIFEST_INVALID, MANIFEST_BLOB_UNKNOWN, DIGEST_INVALID, SIZE_INVALID, TAG_INVALID, NO_SPACE,
+   *   NAME_INVALID
+   */
+  put(
+    name: string,
+    reference: string,
+    bytes: Uint8Array,
+    contentType?: string,
+  ): Promise<{ digest: Digest; mediaType: string; subject?: Digest }>;
+  /** @throws {StorageError} MANIFEST_UNKNOWN, NAME_INVALID, TAG_INVALID, DIGEST_INVALID */
+  get(name: string, reference: string): Promise<{ digest: Digest; mediaType: string; bytes: Uint8Array }>;
+  /** @throws {StorageError} MANIFEST_UNKNOWN, NAME_INVALID, TAG_INVALID, DIGEST_INVALID */
+  stat(name: string, reference: string): Promise<{ digest: Digest; mediaType: string; size: number }>;
+  /**
+   * Removes a manifest from its repository, and the tags that point to it.
+   * @throws {StorageError} MANIFEST_UNKNOWN, NAME_INVALID, DIGEST_INVALID
+   */
+  delete(name: string, digest: string): Promise<void>;
+}
+
+/** Tags, in lexical order. */
+export interface TagStore {
+  /** @throws {StorageError} NAME_UNKNOWN, NAME_INVALID */
+  list(name: string, page?: Page): Promise<{ tags: string[]; more: boolean }>;
+  /** @throws {StorageError} MANIFEST_UNKNOWN (there is no such tag), NAME_INVALID, TAG_INVALID */
+  delete(name: string, tag: string): Promise<void>;
+}
+
+/** Repositories that ever had a manifest, in lexical order. */
+export interface Catalog {
+  list(page?: Page): Promise<{ repositories: string[]; more: boolean }>;
+}
+
+/** What the log side asks. */
+export interface Images {
+  /**
+   * What a config's, a manifest's or an index's digest leads to in a repository; undefined: nothing is known of it.
+   * Labels of an index are those on which all its children agree.
+   * @throws {StorageError} NAME_INVALID, DIGEST_INVALID
+   */
+  describe(name: string, digest: string): Promise<{ manifests: Digest[]; labels: Record<string, string> } | undefined>;
+}
+
+/** A content-addressed store of images, in registry:2's layout. Whatever comes in is checked here. */
+export interface Store extends AsyncDisposable {
+  readonly blobs: BlobStore;
+  readonly uploads: UploadStore;
+  readonly manifests: ManifestStore;
+  readonly tags: TagStore;
+  readonly catalog: Catalog;
+  readonly images: Images;
+}
+
+/** Opens the store that a driver keeps. `indexMaxAge` (ms): how long an index may lag behind another writer. */
+export async function openStore(options: { driver: Driver; indexMaxAge: number }): Promise<Store> {
+  await Promise.resolve(options);
+  throw new Error('not yet');
+}
