@@ -1,0 +1,103 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const root = resolve(import.meta.dirname, '../..');
+
+/** A real shiplog process on a folder and ports of its own, which outlive its kills and restarts. */
+export interface Server extends AsyncDisposable {
+  readonly url: string;
+  readonly host: string;
+  readonly httpPort: number;
+  /** Of TCP and UDP both. */
+  readonly syslogPort: number;
+  readonly data: string;
+  /** All that it printed since the first start. */
+  readonly output: () => string;
+  /** The environment in which its command line finds it. */
+  readonly env: NodeJS.ProcessEnv;
+  /** Starts it and waits until it is ready. */
+  start(): Promise<void>;
+  /** SIGKILL; resolves when the process is gone. */
+  kill(): Promise<void>;
+  /** SIGTERM; resolves with the exit code. */
+  stop(): Promise<number | null>;
+}
+
+/** Starts shiplog; disposing ends it and removes its folder. */
+export async function startServer(settings: Record<string, string> = {}): Promise<Server> {
+  const data = await mkdtemp(join(tmpdir(), 'shiplog-test-'));
+  const [httpPort, syslogPort] = [await freePort(), await freePort()];
+  const env: NodeJS.ProcessEnv = {
+    PATH: process.env['PATH'],
+    SHIPLOG_DATA: data,
+    SHIPLOG_HTTP_LISTEN: `127.0.0.1:${httpPort}`,
+    SHIPLOG_INGEST_SYSLOG_TCP: `127.0.0.1:${syslogPort}`,
+    SHIPLOG_INGEST_SYSLOG_UDP: `127.0.0.1:${syslogPort}`,
+    ...settings,
+  };
+  const url = `http://127.0.0.1:${httpPort}`;
+  let output = '';
+  let child: ChildProcess | undefined;
+
+  const end = async (signal: NodeJS.Signals): Promise<number | null> => {
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return child?.exitCode ?? null;
+    const exit = once(child, 'exit');
+    child.kill(signal);
+    await exit;
+    return child.exitCode;
+  };
+
+  const server: Server = {
+    url,
+    host: '127.0.0.1',
+    httpPort,
+    syslogPort,
+    data,
+    env,
+    output: () => output,
+    async start() {
+      const started = spawn(process.execPath, [join(root, 'src/main.ts')], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+      child = started;
+      for (const stream of [started.stdout, started.stderr]) stream.on('data', (chunk) => (output += String(chunk)));
+      for (let attempt = 0; attempt < 600; attempt += 1) {
+        if (started.exitCode !== null) break;
+        const answer = await fetch(`${url}/health/ready`).catch(() => undefined);
+        if (answer?.ok === true) return;
+        await sleep(50);
+      }
+      await end('SIGKILL');
+      throw new Error(`shiplog did not become ready:\n${output.slice(-4000)}`);
+    },
+    async kill() {
+      await end('SIGKILL');
+    },
+    stop: () => end('SIGTERM'),
+    async [Symbol.asyncDispose]() {
+      await end('SIGKILL');
+      await rm(data, { recursive: true, force: true });
+    },
+  };
+  try {
+    await server.start();
+  } catch (error) {
+    await server[Symbol.asyncDispose]();
+    throw error;
+  }
+  return server;
+}
+
+/** A TCP port of the loopback that nothing listens on. */
+export async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const address = probe.address();
+  probe.close();
+  await once(probe, 'close');
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return address.port;
+}
