@@ -4,6 +4,8 @@ export interface HttpErrorOptions {
   readonly detail?: unknown;
   /** Header fields that the answer carries, such as `WWW-Authenticate` or `Retry-After`. */
   readonly headers?: Readonly<Record<string, string>>;
+  /** The status line's text, where it is not to be the standard one; some clients read nothing else. */
+  readonly reason?: string;
   /** What led to it; logged, never sent. */
   readonly cause?: unknown;
 }
@@ -18,6 +20,7 @@ export class HttpError extends Error {
   readonly code: string;
   readonly detail: unknown;
   readonly headers: Readonly<Record<string, string>>;
+  readonly reason: string | undefined;
 
   constructor(status: number, code: string, message: string, options: HttpErrorOptions = {}) {
     super(message, { cause: options.cause });
@@ -25,6 +28,7 @@ export class HttpError extends Error {
     this.code = code;
     this.detail = options.detail;
     this.headers = options.headers ?? {};
+    this.reason = options.reason;
   }
 
   /** The answer's body. */

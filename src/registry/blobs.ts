@@ -1,0 +1,72 @@
+import { Readable } from 'node:stream';
+import type { RouterContext } from '@koa/router';
+import { parseDigest } from '../../storage/digest.ts';
+import type { BlobStore, ByteRange } from '../../storage/store.ts';
+import { HttpError } from '../http/errors.ts';
+import { answerEmpty, describeContent, type Handler, nameOf, param } from './context.ts';
+import { multipart } from './multipart.ts';
+import { parseRange } from './range.ts';
+
+const contentType = 'application/octet-stream';
+
+/** GET and HEAD /v2/<name>/blobs/<digest>: the bytes as they are stored, never compressed, whole or in ranges. */
+export function getBlob(blobs: BlobStore): Handler {
+  return async (ctx) => {
+    const name = nameOf(ctx);
+    const digest = parseDigest(param(ctx, 'digest'));
+    const { size } = await blobs.stat(name, digest);
+    ctx.set('Accept-Ranges', 'bytes');
+    if (!describeContent(ctx, digest, contentType, true)) return;
+    const ranges = wantedRanges(ctx, size);
+    const open = async (range?: ByteRange): Promise<AsyncIterable<Uint8Array>> =>
+      (await blobs.open(name, digest, range)).body;
+    const [first, ...more] = ranges ?? [];
+
+    if (ranges === undefined) {
+      if (ctx.method !== 'HEAD') stream(ctx, await open());
+      ctx.length = size;
+    } else if (first === undefined) {
+      // "A server that generates a 416 response to a byte-range request SHOULD generate a Content-Range header field
+      // specifying the current length" (RFC 9110, section 15.5.17).
+      throw new HttpError(416, 'SIZE_INVALID', `the blob has ${size} bytes`, {
+        headers: { 'Content-Range': `bytes */${size}` },
+      });
+    } else if (more.length === 0) {
+      ctx.status = 206;
+      ctx.set('Content-Range', `bytes ${first.start}-${first.end}/${size}`);
+      stream(ctx, await open(first));
+      ctx.length = first.end - first.start + 1;
+    } else {
+      const parts = multipart(ranges, size, contentType, open);
+      ctx.status = 206;
+      ctx.set('Content-Type', parts.contentType);
+      stream(ctx, parts.body);
+      ctx.length = parts.length;
+    }
+  };
+}
+
+/** DELETE /v2/<name>/blobs/<digest>: the repository has it no longer. */
+export function deleteBlob(blobs: BlobStore): Handler {
+  return async (ctx) => {
+    await blobs.delete(nameOf(ctx), parseDigest(param(ctx, 'digest')));
+    answerEmpty(ctx, 202);
+  };
+}
+
+/** The ranges that a request asks for; undefined: the whole blob. */
+function wantedRanges(ctx: RouterContext, size: number): ByteRange[] | undefined {
+  const { range, 'if-range': condition } = ctx.headers;
+  // "A server MUST ignore a Range header field received with a request method that is unrecognized or for which range
+  // handling is not defined. For this specification, GET is the only method" (RFC 9110, section 14.2).
+  if (range === undefined || ctx.method !== 'GET') return undefined;
+  // "If the validator does not match, the server [ignores] the Range header field" (RFC 9110, section 13.1.5). A date
+  // never matches: blobs have none.
+  if (condition !== undefined && condition !== ctx.response.get('ETag')) return undefined;
+  return parseRange(range, size);
+}
+
+/** Sends bytes as fast as the client takes them; a failure cuts the connection, and so cannot pass for the end. */
+function stream(ctx: RouterContext, body: AsyncIterable<Uint8Array>): void {
+  ctx.body = Readable.from(body, { objectMode: false });
+}

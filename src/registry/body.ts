@@ -1,0 +1,40 @@
+import type { IncomingMessage } from 'node:http';
+import { HttpError } from '../http/errors.ts';
+
+/** Whether a request brings a body (RFC 9112, section 6.3). */
+export function hasBody(request: IncomingMessage): boolean {
+  return request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length'] ?? 0) > 0;
+}
+
+/**
+ * A request's body, read no faster than it is taken. Whoever stops before its end can still be answered: the rest is
+ * read and dropped, as Node does with a body that nobody asked for.
+ * @throws {HttpError} 400 where the client goes away before the end.
+ */
+export async function* readBody(request: IncomingMessage): AsyncGenerator<Uint8Array, void, undefined> {
+  const chunks: AsyncIterable<Uint8Array> = request.iterator({ destroyOnReturn: false });
+  try {
+    yield* chunks;
+  } catch (cause) {
+    throw new HttpError(400, 'BLOB_UPLOAD_INVALID', 'the connection broke off before the end of the body', { cause });
+  } finally {
+    request.resume();
+  }
+}
+
+/**
+ * A whole body in memory.
+ * @throws {HttpError} 413 where it has more than `limit` bytes: no more than those are kept.
+ */
+export async function readWhole(request: IncomingMessage, limit: number): Promise<Uint8Array> {
+  const tooLarge = new HttpError(413, 'MANIFEST_INVALID', `a manifest has at most ${limit} bytes`);
+  if (Number(request.headers['content-length'] ?? 0) > limit) throw tooLarge;
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of readBody(request)) {
+    size += chunk.length;
+    if (size > limit) throw tooLarge;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks, size);
+}

@@ -1,0 +1,24 @@
+import type { Catalog, TagStore } from '../../storage/store.ts';
+import { type Handler, nameOf } from './context.ts';
+import { linkToNext, pageOf } from './paging.ts';
+
+/** GET /v2/<name>/tags/list */
+export function listTags(store: TagStore): Handler {
+  return async (ctx) => {
+    const name = nameOf(ctx);
+    const page = pageOf(ctx);
+    const { tags, more } = await store.list(name, page);
+    if (more) linkToNext(ctx, page.limit, tags);
+    ctx.body = { name, tags };
+  };
+}
+
+/** GET /v2/_catalog: Docker's own, and no part of the specification. */
+export function listRepositories(catalog: Catalog): Handler {
+  return async (ctx) => {
+    const page = pageOf(ctx);
+    const { repositories, more } = await catalog.list(page);
+    if (more) linkToNext(ctx, page.limit, repositories);
+    ctx.body = { repositories };
+  };
+}

@@ -1,0 +1,71 @@
+import { Router, type RouterContext } from '@koa/router';
+import type { Next } from 'koa';
+import { StorageError } from '../../storage/errors.ts';
+import type { Store } from '../../storage/store.ts';
+import { HttpError } from '../http/errors.ts';
+import { deleteBlob, getBlob } from './blobs.ts';
+import { toHttpError } from './errors.ts';
+import { listRepositories, listTags } from './lists.ts';
+import { deleteManifest, getManifest, putManifest } from './manifests.ts';
+import { cancelUpload, continueUpload, finishUpload, startUpload, uploadStatus } from './uploads.ts';
+
+/** What the registry API serves, and how. */
+export interface RegistryOptions {
+  readonly store: Store;
+  /** Whether blobs, manifests and tags may be deleted. */
+  readonly delete: boolean;
+}
+
+/**
+ * Everything under /v2/: the OCI distribution API, and the catalog that Docker added to it. Failures are thrown as
+ * HttpError.
+ */
+export function registryRouter(options: RegistryOptions): Router {
+  const { blobs, uploads, manifests, tags, catalog } = options.store;
+  const router = new Router({ sensitive: true, trailing: false });
+  router.use(tellStorageErrors);
+  router.on((events) => events.NotFound, refuse);
+
+  router.get('/v2{/}', (ctx) => {
+    ctx.body = {};
+  });
+  router.get('/v2/_catalog', listRepositories(catalog));
+  router.get('/v2/*name/tags/list', listTags(tags));
+
+  const uploadPath = '/v2/*name/blobs/uploads/:id';
+  router.post('/v2/*name/blobs/uploads{/}', startUpload(blobs, uploads));
+  router.get(uploadPath, uploadStatus(uploads));
+  router.patch(uploadPath, continueUpload(uploads));
+  router.put(uploadPath, finishUpload(uploads));
+  router.delete(uploadPath, cancelUpload(uploads));
+
+  const [blobPath, manifestPath] = ['/v2/*name/blobs/:digest', '/v2/*name/manifests/:reference'];
+  router.get(blobPath, getBlob(blobs));
+  router.get(manifestPath, getManifest(manifests));
+  router.put(manifestPath, putManifest(manifests));
+  // The one place where the switch is asked. Without these routes the answer is 405, as the specification wants it.
+  if (options.delete) {
+    router.delete(blobPath, deleteBlob(blobs));
+    router.delete(manifestPath, deleteManifest(manifests, tags));
+  }
+  return router;
+}
+
+async function tellStorageErrors(_ctx: RouterContext, next: Next): Promise<void> {
+  try {
+    await next();
+  } catch (error) {
+    throw error instanceof StorageError ? toHttpError(error) : error;
+  }
+}
+
+/** Answers what no route takes: 405 where the path has other methods, else 404. */
+async function refuse(ctx: RouterContext, next: Next): Promise<void> {
+  if (!/^\/v2(?:\/|$)/.test(ctx.path)) return next();
+  const methods = new Set(ctx.matched?.flatMap((layer) => layer.methods));
+  if (methods.size === 0) throw new HttpError(404, 'UNSUPPORTED', 'the registry API has nothing at this path');
+  const allowed = [...methods].toSorted().join(', ');
+  throw new HttpError(405, 'UNSUPPORTED', `${ctx.method} is not possible here, but ${allowed}`, {
+    headers: { Allow: allowed },
+  });
+}
