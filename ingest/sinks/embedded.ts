@@ -1,0 +1,104 @@
+import { mkdir, open } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { Log } from '../log.ts';
+import { decodeCursor, encodeCursor } from '../query/cursor.ts';
+import type { SearchPage, SearchRequest } from '../query/search.ts';
+import type { LogDocument } from '../record.ts';
+import type { Found, SearchTask } from './embedded-search.ts';
+import { WorkerClient } from './embedded-worker.ts';
+import type { SweptFile, WriterRequest } from './embedded-writer.ts';
+import { SinkError, type Outcome, type Sink } from './sink.ts';
+
+/** How the embedded store is opened. */
+export interface EmbeddedOptions {
+  /** `<data>/logs`; made if need be. */
+  readonly directory: string;
+  /** How long a day's file is kept after the end of its day, in ms. Absent: for ever. */
+  readonly retention?: number;
+  /** Bytes of all files; beyond it the oldest are deleted. Absent: no bound. */
+  readonly maxSize?: number;
+  readonly log: Log;
+}
+
+/** The embedded store: the sink, and its housekeeping, which it also does by itself each minute. */
+export interface EmbeddedSink extends Sink {
+  /** Ends the files that retention or the bound on size no longer allows. `now` in ms since 1970. */
+  sweep(now?: number): Promise<readonly SweptFile[]>;
+}
+
+const searchThreads = 2;
+/** After so many ms a search answers with what it has, at the next file. */
+const searchTime = 10_000;
+const sweepEvery = 60_000;
+
+/** Opens the store of day files that `embedded-schema.ts` draws: one thread writes, others search. */
+export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedSink> {
+  await mkdir(options.directory, { recursive: true });
+  await using parent = await open(dirname(options.directory), 'r');
+  await parent.sync();
+  const sink = new Embedded(options);
+  await sink.sweep();
+  return sink;
+}
+
+class Embedded implements EmbeddedSink {
+  readonly name = 'embedded';
+  readonly #options: EmbeddedOptions;
+  readonly #writer = new WorkerClient<WriterRequest, Outcome[] | SweptFile[]>(
+    new URL('./embedded-writer.ts', import.meta.url),
+  );
+  readonly #searchers = Array.from(
+    { length: searchThreads },
+    () => new WorkerClient<SearchTask, Found>(new URL('./embedded-search.ts', import.meta.url)),
+  );
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(options: EmbeddedOptions) {
+    this.#options = options;
+    this.#timer = setInterval(() => {
+      this.sweep().catch((error: unknown) => this.#options.log.error({ error }, 'old log files were not deleted'));
+    }, sweepEvery).unref();
+  }
+
+  async deliver(documents: readonly LogDocument[], signal: AbortSignal): Promise<Outcome[]> {
+    const rows = documents.map(({ record: { id, timestamp, createdAt, sequence }, json }) => {
+      return { id, timestamp, createdAt, sequence, json };
+    });
+    const answer = await this.#writer.ask({ kind: 'deliver', directory: this.#options.directory, rows }, signal);
+    return answer.filter((item) => 'status' in item);
+  }
+
+  async search(request: SearchRequest, signal: AbortSignal): Promise<SearchPage> {
+    const { before, ...rest } = request;
+    const task: SearchTask = {
+      ...rest,
+      directory: this.#options.directory,
+      deadline: Date.now() + searchTime,
+      ...(before === undefined ? {} : { before: decodeCursor(before) }),
+    };
+    const [searcher] = this.#searchers.toSorted((a, b) => a.load - b.load);
+    if (searcher === undefined) throw new SinkError('unavailable', 'no thread searches');
+    const { records, next } = await searcher.ask(task, signal);
+    return next === undefined ? { records } : { records, next: encodeCursor(next) };
+  }
+
+  async sweep(now: number = Date.now()): Promise<readonly SweptFile[]> {
+    const { directory, retention, maxSize, log } = this.#options;
+    const answer = await this.#writer.ask({
+      kind: 'sweep',
+      directory,
+      ...(retention === undefined ? {} : { before: now - retention }),
+      ...(maxSize === undefined ? {} : { maxSize }),
+    });
+    const swept = answer.filter((item) => 'file' in item);
+    for (const fields of swept) log.info(fields, 'deleted a file of the embedded log store');
+    return swept;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#timer);
+    // So that SQLite writes its log back and removes it. Where that fails, the next start does it.
+    await this.#writer.ask({ kind: 'close' }).catch(() => undefined);
+    await Promise.all([this.#writer, ...this.#searchers].map((client) => client[Symbol.asyncDispose]()));
+  }
+}
