@@ -1,4 +1,88 @@
-/** Where keys and their bytes are kept. */
+/** An entry of a folder of keys. */
+export interface Entry {
+  readonly name: string;
+  /** Whether keys lie below it; else it is a key itself. */
+  readonly folder: boolean;
+}
+
+/** Both ends count. */
+export interface Span {
+  readonly start: number;
+  readonly end: number;
+}
+
+/**
+ * Where keys and their bytes are kept. Keys are paths of safe parts joined by `/`. There is no append and no rename by
+ * key. Any call can fail with what the system says, or with a `StorageError` NO_SPACE.
+ */
 export interface Driver extends AsyncDisposable {
-  readonly kind: 'disk' | 'memory';
+  /** Unfinished uploads. */
+  readonly uploads: UploadArea;
+
+  /** The size in bytes; undefined: there is no such key. */
+  stat(key: string): Promise<{ size: number } | undefined>;
+
+  /** Small content as a whole. Undefined: there is no such key, or it holds more than `limit` bytes. */
+  get(key: string, limit: number): Promise<Uint8Array | undefined>;
+
+  /** The bytes of a span that lies within the key's size, in pieces of some 100 KiB, read as they are asked for. */
+  read(key: string, span: Span): AsyncIterable<Uint8Array>;
+
+  /**
+   * Puts small content, in place of whatever was there: a reader sees the old or the new, whole. It survives a power cut
+   * when this resolves, unless it is a hint, which may be lost or emptied by one.
+   */
+  put(key: string, bytes: Uint8Array, options?: { hint: boolean }): Promise<void>;
+
+  /** Removes a key or a folder with all below it, at once for any reader. False: it is not there. */
+  delete(key: string): Promise<boolean>;
+
+  /** What a folder has, in no order; nothing if it is not there. */
+  list(folder: string): Promise<Entry[]>;
+
+  /** When it resolves, these keys survive a power cut, whoever put them. One that is not there does no harm. */
+  settle(keys: readonly string[]): Promise<void>;
+}
+
+/**
+ * Unfinished uploads. Each has a note, which is the caller's, and bytes that are only ever added to. They survive the end
+ * of the process; after a power cut they may be gone, never wrong.
+ */
+export interface UploadArea {
+  create(id: string, note: string): Promise<void>;
+
+  /** How it stands, which another may be changing. Undefined: there is none. */
+  state(id: string): Promise<{ offset: number; note: string } | undefined>;
+
+  /**
+   * Takes the lease: whoever held it before fails with UPLOAD_TAKEN_OVER from now on. Undefined: there is no such upload.
+   */
+  open(id: string): Promise<UploadLease | undefined>;
+}
+
+/** The right to go on with an upload. It is ended by `save`, `commit` or `abort`, also when that fails. */
+export interface UploadLease {
+  /** Grows with each lease of this upload. */
+  readonly generation: number;
+  /** The generation that left the upload at `offset`. */
+  readonly inherited: number;
+  /** Bytes that the upload holds. */
+  readonly offset: number;
+  /** As it was saved last. */
+  readonly note: string;
+
+  /** Adds bytes. After a failure `offset` says what was kept, and only `save` or `abort` are of use. */
+  append(chunks: readonly Uint8Array[]): Promise<void>;
+
+  /** All bytes from the start. */
+  read(): AsyncIterable<Uint8Array>;
+
+  /** Makes the bytes durable and keeps a note with them. */
+  save(note: string): Promise<void>;
+
+  /** Makes them the content of a key, in place of whatever was there, and durable; the upload is gone. */
+  commit(key: string): Promise<void>;
+
+  /** Throws the upload away. */
+  abort(): Promise<void>;
 }

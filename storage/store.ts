@@ -1,5 +1,16 @@
-import type { Digest } from './digest.ts';
+import { Blobs } from './blobs.ts';
+import { Catalog as CatalogRoom } from './catalog.ts';
+import { type Digest, parseDigest } from './digest.ts';
 import type { Driver } from './driver.ts';
+import { Images as ImagesRoom } from './images.ts';
+import { KeyedLock } from './lock.ts';
+import { Manifests } from './manifests.ts';
+import { parseName, parseReference, parseTag } from './names.ts';
+import type { Page } from './pages.ts';
+import { Tags } from './tags.ts';
+import { Uploads } from './uploads.ts';
+
+export type { Page } from './pages.ts';
 
 /** A blob or manifest, without its bytes. `size` in bytes. */
 export interface BlobInfo {
@@ -17,12 +28,6 @@ export interface ByteRange {
 export interface UploadStatus {
   readonly id: string;
   readonly offset: number;
-}
-
-/** Which part of a list is wanted: at most `limit` entries of those that sort after `after`. */
-export interface Page {
-  readonly after?: string;
-  readonly limit?: number;
 }
 
 /** Content by digest. A repository has what it has a link to; the bytes are there once for all repositories. */
@@ -133,8 +138,49 @@ export interface Store extends AsyncDisposable {
   readonly images: Images;
 }
 
-/** Opens the store that a driver keeps. `indexMaxAge` (ms): how long an index may lag behind another writer. */
+/**
+ * Opens the store that a driver keeps, which it disposes of in the end. `indexMaxAge` (ms): how long an index may lag
+ * behind another writer.
+ */
 export async function openStore(options: { driver: Driver; indexMaxAge: number }): Promise<Store> {
-  await Promise.resolve(options);
-  throw new Error('not yet');
+  const { driver, indexMaxAge } = options;
+  const locks = new KeyedLock();
+  const blobs = new Blobs(driver);
+  const uploads = new Uploads(driver);
+  const tags = new Tags(driver, locks);
+  const images = new ImagesRoom(driver, blobs, indexMaxAge);
+  const manifests = new Manifests({ driver, blobs, tags, images, locks });
+  const catalog = new CatalogRoom(driver);
+  return {
+    blobs: {
+      stat: async (name, digest) => blobs.stat(parseName(name), parseDigest(digest)),
+      open: async (name, digest, range) => blobs.open(parseName(name), parseDigest(digest), range),
+      delete: async (name, digest) => blobs.delete(parseName(name), parseDigest(digest)),
+      mount: async (name, digest, from) => blobs.mount(parseName(name), parseDigest(digest), parseName(from)),
+    },
+    uploads: {
+      create: async (name) => uploads.create(parseName(name)),
+      status: async (name, id) => uploads.status(parseName(name), id),
+      append: async (name, id, body, at) => uploads.append(parseName(name), id, body, at),
+      commit: async (name, id, digest, body, at) => uploads.commit(parseName(name), id, parseDigest(digest), body, at),
+      cancel: async (name, id) => uploads.cancel(parseName(name), id),
+    },
+    manifests: {
+      put: async (name, reference, bytes, contentType) =>
+        manifests.put(parseName(name), parseReference(reference), bytes, contentType),
+      get: async (name, reference) => manifests.get(parseName(name), parseReference(reference)),
+      stat: async (name, reference) => {
+        const { digest, mediaType, bytes } = await manifests.get(parseName(name), parseReference(reference));
+        return { digest, mediaType, size: bytes.length };
+      },
+      delete: async (name, digest) => manifests.delete(parseName(name), parseDigest(digest)),
+    },
+    tags: {
+      list: async (name, page = {}) => tags.list(parseName(name), page),
+      delete: async (name, tag) => tags.delete(parseName(name), parseTag(tag)),
+    },
+    catalog: { list: async (page = {}) => catalog.list(page) },
+    images: { describe: async (name, digest) => images.describe(parseName(name), parseDigest(digest)) },
+    [Symbol.asyncDispose]: async () => driver[Symbol.asyncDispose](),
+  };
 }

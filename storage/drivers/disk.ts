@@ -1,9 +1,137 @@
-import type { Driver } from '../driver.ts';
+import { randomUUID } from 'node:crypto';
+import { dirname, resolve } from 'node:path';
+import type { Driver, Entry, Span } from '../driver.ts';
+import { temporaryFolder, uploadsFolder } from '../layout.ts';
+import { DiskUploads } from './disk-uploads.ts';
+import { Durability } from './durability.ts';
 import { type FileSystem, nodeFileSystem } from './file-system.ts';
+import { asStorageError, hasCode, readFile, readSmall, remove, unlessAbsent, writeAll } from './files.ts';
 
-/** Opens a tree of files. */
+/**
+ * Opens a tree of files, in which each key is a file's path below `root`. Other processes may use it at the same time.
+ * @throws {Error} where the tree cannot be made or read.
+ */
 export async function openDisk(options: { root: string; fileSystem?: FileSystem }): Promise<Driver> {
-  const { root, fileSystem = nodeFileSystem } = options;
-  await fileSystem.mkdir(root, { recursive: true });
-  return { kind: 'disk', [Symbol.asyncDispose]: async () => undefined };
+  const files = options.fileSystem ?? nodeFileSystem;
+  const root = resolve(options.root);
+  const durability = new Durability(files, root);
+  try {
+    for (const folder of [temporaryFolder, uploadsFolder]) {
+      await files.mkdir(`${root}/${folder}`, { recursive: true });
+    }
+    await settleRoot(root, durability);
+  } catch (error) {
+    throw new Error(`the registry's folder ${root} cannot be used`, { cause: error });
+  }
+  return new DiskDriver(files, root, durability);
+}
+
+/** Makes the names that lead to the root durable, as far as this user may. */
+async function settleRoot(root: string, durability: Durability): Promise<void> {
+  for (let directory = root; directory !== dirname(directory); directory = dirname(directory)) {
+    try {
+      await durability.sync(dirname(directory));
+    } catch (error) {
+      // Whoever made a directory that this user cannot open has made it before this process came.
+      if (!hasCode(error, 'EACCES', 'EPERM')) throw error;
+    }
+  }
+}
+
+class DiskDriver implements Driver {
+  readonly uploads: DiskUploads;
+  readonly #files: FileSystem;
+  readonly #root: string;
+  readonly #durability: Durability;
+
+  constructor(files: FileSystem, root: string, durability: Durability) {
+    this.#files = files;
+    this.#root = root;
+    this.#durability = durability;
+    this.uploads = new DiskUploads({
+      files,
+      durability,
+      folder: this.#path(uploadsFolder),
+      root,
+      discard: (path) => this.#discard(path),
+    });
+  }
+
+  async stat(key: string): Promise<{ size: number } | undefined> {
+    const stats = await unlessAbsent(this.#files.stat(this.#path(key)));
+    return stats?.isFile() === true ? { size: stats.size } : undefined;
+  }
+
+  get(key: string, limit: number): Promise<Uint8Array | undefined> {
+    return readSmall(this.#files, this.#path(key), limit);
+  }
+
+  read(key: string, span: Span): AsyncIterable<Uint8Array> {
+    return readFile(this.#files, this.#path(key), span);
+  }
+
+  async put(key: string, bytes: Uint8Array, options = { hint: false }): Promise<void> {
+    const path = this.#path(key);
+    const temporary = this.#temporary();
+    try {
+      const modified = await this.#write(temporary, bytes, options.hint);
+      await this.#durability.place(temporary, path);
+      if (!options.hint) await this.#durability.settleNew(path, modified);
+    } catch (error) {
+      await remove(this.#files, temporary).catch(() => undefined);
+      throw asStorageError(error);
+    }
+  }
+
+  async delete(key: string): Promise<boolean> {
+    const path = this.#path(key);
+    this.#durability.forget(path);
+    const there = await this.#discard(path);
+    this.#durability.forget(path);
+    if (there) await this.#durability.sync(dirname(path));
+    return there;
+  }
+
+  async list(folder: string): Promise<Entry[]> {
+    const entries = await unlessAbsent(this.#files.readdir(this.#path(folder), { withFileTypes: true }));
+    return (entries ?? []).map((entry) => ({ name: entry.name, folder: entry.isDirectory() }));
+  }
+
+  async settle(keys: readonly string[]): Promise<void> {
+    await Promise.all(keys.map((key) => this.#durability.settle(this.#path(key))));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.uploads[Symbol.asyncDispose]();
+  }
+
+  /** A new file with these bytes; its `mtimeMs`. */
+  async #write(path: string, bytes: Uint8Array, hint: boolean): Promise<number> {
+    const handle = await this.#files.open(path, 'wx');
+    try {
+      await writeAll(handle, [bytes], 0);
+      if (!hint) await handle.datasync();
+      return (await handle.stat()).mtimeMs;
+    } finally {
+      await handle.close();
+    }
+  }
+
+  /** Takes a file or a directory out of the tree in one step, then removes it piece by piece. False: it is not there. */
+  async #discard(path: string): Promise<boolean> {
+    const temporary = this.#temporary();
+    const renamed = this.#files.rename(path, temporary).then(() => true);
+    if ((await unlessAbsent(renamed)) === undefined) return false;
+    // It is deleted; what may be left of it among the temporaries is only litter.
+    await remove(this.#files, temporary).catch(() => undefined);
+    return true;
+  }
+
+  #temporary(): string {
+    return this.#path(`${temporaryFolder}/${randomUUID()}`);
+  }
+
+  #path(key: string): string {
+    return `${this.#root}/${key}`;
+  }
 }

@@ -18,7 +18,8 @@ export interface Dirent {
 /** An open file, or a directory opened to be synced. Lengths and positions in bytes. */
 export interface FileHandle {
   read(buffer: Uint8Array, offset: number, length: number, position: number): Promise<{ bytesRead: number }>;
-  write(buffer: Uint8Array, offset: number, length: number, position: number): Promise<{ bytesWritten: number }>;
+  /** It may write less than it was given. */
+  writev(buffers: Uint8Array[], position: number): Promise<{ bytesWritten: number }>;
   truncate(length: number): Promise<void>;
   stat(): Promise<Stats>;
   datasync(): Promise<void>;

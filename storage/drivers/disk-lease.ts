@@ -1,0 +1,202 @@
+import type { UploadLease } from '../driver.ts';
+import { StorageError } from '../errors.ts';
+import type { Durability } from './durability.ts';
+import type { FileHandle, FileSystem } from './file-system.ts';
+import { asStorageError, hasCode, readFile, writeAll } from './files.ts';
+import { leases, writeRecord } from './upload-folder.ts';
+
+/** What the leases of a driver share. */
+export interface DiskUploadContext {
+  readonly files: FileSystem;
+  readonly durability: Durability;
+  /** The tree's top, to which keys are relative. */
+  readonly root: string;
+  /** The folder of all uploads. */
+  readonly folder: string;
+  /** The lease of each upload that was taken last in this process and has not been released. */
+  readonly live: Map<string, DiskLease>;
+  /** Removes a folder with all that is in it. */
+  readonly discard: (path: string) => Promise<boolean>;
+}
+
+/** What a lease goes on with. */
+export interface Base {
+  readonly generation: number;
+  readonly offset: number;
+  readonly file?: string;
+  /** How much of it was synced; absent: all. */
+  readonly durable?: number;
+}
+
+/** The right to write to an upload in a tree of files. */
+export class DiskLease implements UploadLease {
+  readonly generation: number;
+  readonly inherited: number;
+  readonly note: string;
+  readonly #context: DiskUploadContext;
+  readonly #id: string;
+  readonly #folder: string;
+  readonly #file: string;
+  readonly #handle: FileHandle;
+  #offset: number;
+  /** Bytes that a power cut cannot take. */
+  #durable: number;
+  #state: 'held' | 'taken over' | 'ended' = 'held';
+  #open = true;
+  #busy: Promise<unknown> = Promise.resolve();
+
+  constructor(
+    context: DiskUploadContext,
+    lease: {
+      id: string;
+      folder: string;
+      generation: number;
+      inherited: number;
+      note: string;
+      file: string;
+      handle: FileHandle;
+      offset: number;
+      durable: number;
+    },
+  ) {
+    this.#context = context;
+    this.#id = lease.id;
+    this.#folder = lease.folder;
+    this.generation = lease.generation;
+    this.inherited = lease.inherited;
+    this.note = lease.note;
+    this.#file = lease.file;
+    this.#handle = lease.handle;
+    this.#offset = lease.offset;
+    this.#durable = lease.durable;
+  }
+
+  get offset(): number {
+    return this.#offset;
+  }
+
+  async append(chunks: readonly Uint8Array[]): Promise<void> {
+    await this.#during(async () => {
+      try {
+        await writeAll(this.#handle, chunks, this.#offset);
+      } catch (error) {
+        // Gives back what a full disk took; else the next lease cuts it off.
+        await this.#handle.truncate(this.#offset).catch(() => undefined);
+        throw error;
+      }
+      for (const chunk of chunks) this.#offset += chunk.length;
+    });
+  }
+
+  read(): AsyncIterable<Uint8Array> {
+    return readFile(this.#context.files, `${this.#folder}/${this.#file}`, { start: 0, end: this.#offset - 1 });
+  }
+
+  async save(note: string): Promise<void> {
+    await this.#finally(async () => {
+      await this.#check();
+      await this.#sync();
+      const { generation, offset } = this;
+      await writeRecord(this.#context.files, this.#folder, { generation, offset, file: this.#file, note });
+      this.#release();
+    });
+  }
+
+  async commit(key: string): Promise<void> {
+    const { durability, discard, root } = this.#context;
+    const path = `${root}/${key}`;
+    await this.#finally(async () => {
+      await this.#check();
+      await this.#sync();
+      const { mtimeMs } = await this.#handle.stat();
+      await durability.place(`${this.#folder}/${this.#file}`, path);
+      this.#release();
+      try {
+        await durability.settleNew(path, mtimeMs);
+      } finally {
+        // The blob is what counts; what may be left of the upload's folder is only litter.
+        await discard(this.#folder).catch(() => undefined);
+      }
+    });
+  }
+
+  async abort(): Promise<void> {
+    await this.#finally(async () => {
+      await this.#context.discard(this.#folder);
+      this.#release();
+    });
+  }
+
+  /** Takes the lease away, and waits until nothing is written under it any more. */
+  async stop(): Promise<void> {
+    if (this.#state === 'held') this.#state = 'taken over';
+    await this.#busy.catch(() => undefined);
+    await this.#close();
+  }
+
+  /** What the next lease of this process goes on with. */
+  left(): Base {
+    return { generation: this.generation, offset: this.#offset, file: this.#file, durable: this.#durable };
+  }
+
+  #release(): void {
+    if (this.#context.live.get(this.#id) === this) this.#context.live.delete(this.#id);
+  }
+
+  /** Does something under the lease, by which it ends. */
+  async #finally(work: () => Promise<void>): Promise<void> {
+    await this.#during(async () => {
+      this.#state = 'ended';
+      try {
+        await work();
+      } finally {
+        await this.#close();
+      }
+    });
+  }
+
+  async #during(work: () => Promise<void>): Promise<void> {
+    if (this.#state === 'taken over') throw takenOver();
+    if (this.#state === 'ended') throw new Error('the lease has ended');
+    const busy = work();
+    this.#busy = busy;
+    try {
+      await busy;
+    } catch (error) {
+      throw hasCode(error, 'ENOENT') ? unknown() : asStorageError(error);
+    }
+  }
+
+  /** Whether another process took the lease. */
+  async #check(): Promise<void> {
+    const there = await leases(this.#context.files, this.#folder);
+    if (there === undefined) throw unknown();
+    if (Math.max(...there) !== this.generation) throw takenOver();
+  }
+
+  async #sync(): Promise<void> {
+    if (this.#durable === this.#offset) return;
+    try {
+      await this.#handle.datasync();
+    } catch (error) {
+      // The system may now take for saved what is not: it has to be sent again.
+      this.#offset = this.#durable;
+      throw error;
+    }
+    this.#durable = this.#offset;
+  }
+
+  async #close(): Promise<void> {
+    if (!this.#open) return;
+    this.#open = false;
+    await this.#handle.close();
+  }
+}
+
+function takenOver(): StorageError {
+  return new StorageError('UPLOAD_TAKEN_OVER', 'another request goes on with this upload');
+}
+
+function unknown(): StorageError {
+  return new StorageError('UPLOAD_UNKNOWN', 'there is no such upload');
+}

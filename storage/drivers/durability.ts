@@ -1,0 +1,120 @@
+import { dirname } from 'node:path';
+import { BoundedMap } from '../bounded-map.ts';
+import { directoriesUp, hasCode, unlessAbsent } from './files.ts';
+import type { FileSystem } from './file-system.ts';
+
+/** A directory as this process found or made it; once it is removed, its successor is another one. */
+interface Known {
+  durable: boolean;
+}
+
+/**
+ * Makes names durable: a file's name is so once its directory was synced after it was given, and so on upwards.
+ *
+ * What is known to be durable is remembered, within bounds; what is not is synced again, which is always right.
+ */
+export class Durability {
+  readonly #files: FileSystem;
+  readonly #root: string;
+  readonly #directories = new BoundedMap<string, Known>(20_000);
+  readonly #modified = new BoundedMap<string, number>(20_000);
+  readonly #syncs = new Map<string, { running: Promise<void>; next?: Promise<void> }>();
+
+  /** `root` is durable already. */
+  constructor(files: FileSystem, root: string) {
+    this.#files = files;
+    this.#root = root;
+  }
+
+  /** Gives a file its final name; it is durable after `settleNew`. */
+  async place(from: string, to: string): Promise<void> {
+    // Another writer may remove the directory between the two steps.
+    for (let attempt = 1; ; attempt += 1) {
+      await this.#makeDirectory(to);
+      try {
+        return await this.#files.rename(from, to);
+      } catch (error) {
+        if (attempt === 3 || !hasCode(error, 'ENOENT')) throw error;
+      }
+    }
+  }
+
+  async #makeDirectory(path: string): Promise<void> {
+    const directory = dirname(path);
+    const first = await this.#files.mkdir(directory, { recursive: true });
+    if (first === undefined) return;
+    // Someone removed and this call made it again: what was known of it is past.
+    for (const made of directoriesUp(path, dirname(first))) this.#directories.delete(made);
+  }
+
+  /** A file was given this name just now; its bytes were synced before. `modified` is its `mtimeMs`. */
+  async settleNew(path: string, modified: number): Promise<void> {
+    await this.sync(dirname(path));
+    await this.#settleDirectories(path);
+    this.#modified.set(path, modified);
+  }
+
+  /** A file may have been given this name by somebody else. An absent one is left alone. */
+  async settle(path: string): Promise<void> {
+    const stats = await unlessAbsent(this.#files.stat(path));
+    if (stats === undefined || this.#modified.get(path) === stats.mtimeMs) return;
+    await this.settleNew(path, stats.mtimeMs);
+  }
+
+  /** What lies at a path, or below it, is no longer what it was. */
+  forget(path: string): void {
+    const below = (key: string): boolean => key === path || key.startsWith(`${path}/`);
+    for (const map of [this.#directories, this.#modified]) {
+      for (const key of map.keys()) if (below(key)) map.delete(key);
+    }
+  }
+
+  async #settleDirectories(path: string): Promise<void> {
+    for (const directory of directoriesUp(path, this.#root)) {
+      const known = this.#directories.get(directory) ?? { durable: false };
+      if (known.durable) continue;
+      this.#directories.set(directory, known);
+      await this.sync(dirname(directory));
+      known.durable = true;
+    }
+  }
+
+  /**
+   * Syncs a directory. Calls at the same time share one sync, but never one that has begun already: that may not cover
+   * what the caller did. A directory that is gone has no names to save.
+   */
+  async sync(directory: string): Promise<void> {
+    const sync = this.#syncs.get(directory);
+    if (sync === undefined) return this.#start(directory);
+    sync.next ??= sync.running.then(
+      () => this.#start(directory),
+      () => this.#start(directory),
+    );
+    return sync.next;
+  }
+
+  #start(directory: string): Promise<void> {
+    const running = this.#sync(directory);
+    const sync: { running: Promise<void>; next?: Promise<void> } = { running };
+    this.#syncs.set(directory, sync);
+    const end = (): void => {
+      if (this.#syncs.get(directory) === sync && sync.next === undefined) this.#syncs.delete(directory);
+    };
+    running.then(end, end);
+    return running;
+  }
+
+  async #sync(directory: string): Promise<void> {
+    try {
+      await using handle = await this.#open(directory);
+      await handle.sync();
+    } catch (error) {
+      if (!hasCode(error, 'ENOENT')) throw error;
+    }
+  }
+
+  async #open(directory: string): Promise<{ sync(): Promise<void> } & AsyncDisposable> {
+    const handle = await this.#files.open(directory, 'r');
+    return { sync: () => handle.sync(), [Symbol.asyncDispose]: () => handle.close() };
+  }
+}

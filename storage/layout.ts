@@ -1,0 +1,113 @@
+import { type Digest, splitDigest } from './digest.ts';
+import type { RepositoryName, Tag } from './names.ts';
+
+/*
+ * Every key of the store. What registry:2 knows of is laid out as it does it; it never looks into `_shiplog`.
+ *
+ *   docker/registry/v2/
+ *   ├── blobs/<algorithm>/<first 2 hex>/<hex>/data                    bytes of layers, configs and manifests
+ *   ├── repositories/<name>/
+ *   │   ├── _layers/<algorithm>/<hex>/link                            blobs that the repository has
+ *   │   └── _manifests/
+ *   │       ├── revisions/<algorithm>/<hex>/link                      manifests that the repository has
+ *   │       └── tags/<tag>/
+ *   │           ├── current/link                                      the manifest that the tag points to
+ *   │           └── index/<algorithm>/<hex>/link                      those that it ever pointed to
+ *   └── _shiplog/
+ *       ├── index/configs/<algorithm>/<hex>/<name>/_manifests/<algorithm>/<hex>/link
+ *       │                                                             manifests of a repository by their config: hints
+ *       ├── uploads/<session>/…                                       unfinished uploads, as the driver likes
+ *       └── tmp/<uuid>                                                on disk: what is being written or thrown away
+ *
+ * A link is a file of one digest, without a line break. Names are nested folders; parts of names never start with `_`.
+ */
+
+const root = 'docker/registry/v2';
+
+/** Where unfinished uploads are. */
+export const uploadsFolder = `${root}/_shiplog/uploads`;
+
+/** Where the disk driver writes what it renames later. */
+export const temporaryFolder = `${root}/_shiplog/tmp`;
+
+/** The folder that has a folder for each first part of a name. */
+export const repositoriesFolder = `${root}/repositories`;
+
+/** What a repository's folder has once a manifest was put into it. */
+export const manifestsPart = '_manifests';
+
+/** The bytes of a blob or manifest. */
+export function blobKey(digest: Digest): string {
+  const { algorithm, hex } = splitDigest(digest);
+  return `${root}/blobs/${algorithm}/${hex.slice(0, 2)}/${hex}/data`;
+}
+
+/** The folder of a repository's link to a blob. */
+export function layerFolder(name: RepositoryName, digest: Digest): string {
+  return `${repositoriesFolder}/${name}/_layers/${digestPath(digest)}`;
+}
+
+export function layerLink(name: RepositoryName, digest: Digest): string {
+  return linkIn(layerFolder(name, digest));
+}
+
+/** There once a repository has had a manifest. */
+export function manifestsFolder(name: RepositoryName): string {
+  return `${repositoriesFolder}/${name}/${manifestsPart}`;
+}
+
+/** The folder that has a folder for each algorithm by which a repository's manifests are named. */
+export function revisionsFolder(name: RepositoryName): string {
+  return `${manifestsFolder(name)}/revisions`;
+}
+
+/** The folder of a repository's link to a manifest. */
+export function revisionFolder(name: RepositoryName, digest: Digest): string {
+  return `${revisionsFolder(name)}/${digestPath(digest)}`;
+}
+
+export function revisionLink(name: RepositoryName, digest: Digest): string {
+  return linkIn(revisionFolder(name, digest));
+}
+
+/** The folder that has a folder for each tag. */
+export function tagsFolder(name: RepositoryName): string {
+  return `${manifestsFolder(name)}/tags`;
+}
+
+export function tagFolder(name: RepositoryName, tag: Tag): string {
+  return `${tagsFolder(name)}/${tag}`;
+}
+
+/** What a tag points to. */
+export function tagLink(name: RepositoryName, tag: Tag): string {
+  return linkIn(`${tagFolder(name, tag)}/current`);
+}
+
+/** That a tag once pointed to a manifest. */
+export function tagIndexLink(name: RepositoryName, tag: Tag, digest: Digest): string {
+  return linkIn(`${tagFolder(name, tag)}/index/${digestPath(digest)}`);
+}
+
+/** The folder that has a folder for each algorithm by which a repository's manifests with this config are named. */
+export function configFolder(config: Digest, name: RepositoryName): string {
+  return `${root}/_shiplog/index/configs/${digestPath(config)}/${name}/_manifests`;
+}
+
+/** The folder of the hint that a manifest has this config. */
+export function configHintFolder(config: Digest, name: RepositoryName, manifest: Digest): string {
+  return `${configFolder(config, name)}/${digestPath(manifest)}`;
+}
+
+export function configHint(config: Digest, name: RepositoryName, manifest: Digest): string {
+  return linkIn(configHintFolder(config, name, manifest));
+}
+
+function digestPath(digest: Digest): string {
+  const { algorithm, hex } = splitDigest(digest);
+  return `${algorithm}/${hex}`;
+}
+
+function linkIn(folder: string): string {
+  return `${folder}/link`;
+}

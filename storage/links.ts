@@ -1,0 +1,16 @@
+import { type Digest, isDigest } from './digest.ts';
+import type { Driver } from './driver.ts';
+
+const longestDigest = 135;
+
+/** What a link points to. Undefined: it is absent, or holds no digest (a power cut may have emptied it). */
+export async function readLink(driver: Driver, key: string): Promise<Digest | undefined> {
+  const bytes = await driver.get(key, longestDigest);
+  const text = bytes && Buffer.from(bytes).toString('latin1');
+  return text !== undefined && isDigest(text) ? text : undefined;
+}
+
+/** Makes a link point to a digest: that alone, without a line break, which registry:2 would choke on. */
+export async function writeLink(driver: Driver, key: string, digest: Digest): Promise<void> {
+  await driver.put(key, Buffer.from(digest));
+}

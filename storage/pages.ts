@@ -1,0 +1,19 @@
+/** Which part of a list is wanted: at most `limit` entries of those that sort after `after`. */
+export interface Page {
+  readonly after?: string;
+  readonly limit?: number;
+}
+
+/** The first entries of a sorted stream, as many as a page has, and whether there are more. */
+export async function takePage(
+  sorted: AsyncIterable<string>,
+  limit = Number.POSITIVE_INFINITY,
+): Promise<{ entries: string[]; more: boolean }> {
+  const entries: string[] = [];
+  if (limit === 0) return { entries, more: false };
+  for await (const entry of sorted) {
+    if (entries.length === limit) return { entries, more: true };
+    entries.push(entry);
+  }
+  return { entries, more: false };
+}
