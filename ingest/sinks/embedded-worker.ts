@@ -22,7 +22,7 @@ export function serve<Q>(handle: (request: Q) => unknown): void {
     try {
       parentPort?.postMessage({ call, result: handle(request) }, []);
     } catch (error) {
-      parentPort?.postMessage({ call, failure: describe(error) }, []);
+      parentPort?.postMessage({ call, failure: describeFailure(error) }, []);
     }
   });
 }
@@ -96,7 +96,8 @@ export class WorkerClient<Q, R> implements AsyncDisposable {
 /** SQLite's result codes (sqlite.org/rescode.html) after which somebody must look at the file. */
 const damaged = new Set([11 /* CORRUPT */, 26 /* NOTADB */]);
 
-function describe(error: unknown): Failure {
+/** What a failure means to the one who asked. */
+export function describeFailure(error: unknown): Failure {
   const message = error instanceof Error ? error.message : String(error);
   const result = error instanceof Error && 'errcode' in error ? Number(error.errcode) & 0xff : 0;
   if (damaged.has(result)) {

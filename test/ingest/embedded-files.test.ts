@@ -1,0 +1,251 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readdir, rm, unlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import type { Log } from '../../ingest/log.ts';
+import { parseQuery } from '../../ingest/query/parse.ts';
+import { describeFailure, WorkerClient } from '../../ingest/sinks/embedded-worker.ts';
+import { openEmbedded, type EmbeddedOptions, type EmbeddedSink } from '../../ingest/sinks/embedded.ts';
+import { document, noon, type Sketch } from '../support/documents.ts';
+import { quiet } from '../support/log.ts';
+
+const forever = new AbortController().signal;
+const day = 86_400_000;
+
+class Store implements AsyncDisposable {
+  readonly data: string;
+  readonly sink: EmbeddedSink;
+
+  constructor(data: string, sink: EmbeddedSink) {
+    this.data = data;
+    this.sink = sink;
+  }
+
+  static async open(options: Partial<EmbeddedOptions> = {}): Promise<Store> {
+    const data = await mkdtemp(join(tmpdir(), 'shiplog-embedded-'));
+    return new Store(data, await openEmbedded({ directory: join(data, 'logs'), log: quiet, ...options }));
+  }
+
+  get directory(): string {
+    return join(this.data, 'logs');
+  }
+
+  async store(...sketches: Sketch[]): Promise<string[]> {
+    return (await this.sink.deliver(sketches.map(document), forever)).map(({ status }) => status);
+  }
+
+  async messages(limit = 100, sink: EmbeddedSink = this.sink): Promise<string[]> {
+    const { records } = await sink.search({ limit }, forever);
+    return records.map((json) => String(JSON.parse(json).message));
+  }
+
+  async files(): Promise<string[]> {
+    return (await readdir(this.directory)).filter((name) => name.endsWith('.db')).toSorted();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.sink[Symbol.asyncDispose]();
+    await rm(this.data, { recursive: true });
+  }
+}
+
+test('the file is that of the day of receipt, whatever the time of the line', async () => {
+  await using store = await Store.open();
+  await store.store(
+    { id: 'a', time: noon, createdAt: noon + day },
+    { id: 'b', time: noon + day, createdAt: Date.UTC(2026, 10, 24, 23, 59, 59, 999) },
+  );
+  expect(await store.files()).toEqual(['2026-11-24.db', '2026-11-25.db']);
+});
+
+test('a search goes by the time of the line across files that overlap', async () => {
+  await using store = await Store.open();
+  const sketches = Array.from({ length: 40 }, (_, index) => ({
+    id: `id-${index}`,
+    time: noon + index,
+    createdAt: noon + (index % 4) * day,
+    message: `${index}`,
+  }));
+  expect(new Set(await store.store(...sketches))).toEqual(new Set(['indexed']));
+  const expected = sketches.map(({ message }) => message).toReversed();
+  expect(await store.messages()).toEqual(expected);
+  expect(await store.messages(7)).toEqual(expected.slice(0, 7));
+  const found: string[] = [];
+  let before: string | undefined;
+  do {
+    const page = await store.sink.search({ limit: 3, ...(before === undefined ? {} : { before }) }, forever);
+    found.push(...page.records.map((json) => String(JSON.parse(json).message)));
+    before = page.next;
+  } while (before !== undefined);
+  expect(found).toEqual(expected);
+});
+
+test('documents of one time that come in many batches keep the order of their sequence', async () => {
+  await using store = await Store.open();
+  for (const sequence of [5, 1, 9, 3, 7])
+    await store.store({ id: `${sequence}`, time: noon, sequence, message: `${sequence}` });
+  await store.store(
+    { id: 'later', time: noon + 1, message: 'later' },
+    { id: '4', time: noon, sequence: 4, message: '4' },
+  );
+  expect(await store.messages()).toEqual(['later', '9', '7', '5', '4', '3', '1']);
+  expect(await store.messages(3)).toEqual(['later', '9', '7']);
+});
+
+test('what was stored is there after the store is opened again', async () => {
+  await using store = await Store.open();
+  await store.store({ id: 'a', time: noon, message: 'kept' });
+  await store.sink[Symbol.asyncDispose]();
+  expect(await readdir(store.directory)).toEqual(['2026-11-24.db']);
+  await using again = await openEmbedded({ directory: store.directory, log: quiet });
+  expect(await store.messages(10, again)).toEqual(['kept']);
+  const outcomes = await again.deliver([document({ id: 'a', time: noon })], forever);
+  expect(outcomes).toEqual([{ status: 'duplicate' }]);
+});
+
+test('two stores on one directory write and search at once, and know each other’s duplicates', async () => {
+  await using store = await Store.open();
+  await using other = await openEmbedded({ directory: store.directory, log: quiet });
+  const batches = Array.from({ length: 20 }, (_, batch) =>
+    Array.from({ length: 50 }, (_, index) => {
+      const fields = { host: { name: `host-${(batch * 25 + index) % 7}` } };
+      return document({ id: `id-${batch * 25 + index}`, time: noon + index, fields });
+    }),
+  );
+  const outcomes = await Promise.all(
+    batches.map((batch, index) => (index % 2 === 0 ? store.sink : other).deliver(batch, forever)),
+  );
+  const indexed = outcomes.flat().filter(({ status }) => status === 'indexed').length;
+  expect(indexed).toBe(525);
+  expect(await store.messages(1000)).toHaveLength(525);
+  expect(await store.messages(1000, other)).toHaveLength(525);
+  const query = parseQuery('host:host-3');
+  const { records } = await other.search({ limit: 1000, ...(query && { query }) }, forever);
+  expect(records).toHaveLength(75);
+});
+
+test('retention ends the files of days that are over for so long, and no other', async () => {
+  await using store = await Store.open({ retention: 2 * day });
+  await store.store(...[0, 1, 2, 3].map((days) => ({ id: `${days}`, time: noon + days * day, message: `${days}` })));
+  const end = Date.UTC(2026, 10, 25);
+  expect(await store.sink.sweep(end + 2 * day - 1)).toEqual([]);
+  expect(await store.sink.sweep(end + 2 * day)).toMatchObject([{ file: '2026-11-24.db', reason: 'retention' }]);
+  expect(await store.messages()).toEqual(['3', '2', '1']);
+  expect((await readdir(store.directory)).filter((name) => name.startsWith('2026-11-24'))).toEqual([]);
+});
+
+test('beyond the bound on size the oldest files end, but never the newest', async () => {
+  await using store = await Store.open({ maxSize: 1 });
+  await store.store(...[0, 1, 2].map((days) => ({ id: `${days}`, time: noon + days * day, message: `${days}` })));
+  const swept = await store.sink.sweep(noon);
+  expect(swept).toMatchObject([
+    { file: '2026-11-24.db', reason: 'max_size' },
+    { file: '2026-11-25.db', reason: 'max_size' },
+  ]);
+  expect(await store.messages()).toEqual(['2']);
+});
+
+test('a file that somebody deletes is made again, and nothing is written into the void', async () => {
+  await using store = await Store.open();
+  await using other = await openEmbedded({ directory: store.directory, log: quiet, retention: day });
+  await store.store({ id: 'a', time: noon, message: 'before' });
+  await other.sweep(noon + 5 * day);
+  expect(await store.files()).toEqual([]);
+  expect(await store.store({ id: 'b', time: noon, message: 'after' })).toEqual(['indexed']);
+  expect(await store.messages(10, other)).toEqual(['after']);
+});
+
+test('a document that is no JSON is rejected, and the rest of its batch is stored', async () => {
+  await using store = await Store.open();
+  const documents = [document({ id: 'a', time: noon }), { ...document({ id: 'b', time: noon }), json: '{' }];
+  const outcomes = await store.sink.deliver(documents, forever);
+  expect(outcomes).toEqual([{ status: 'indexed' }, { status: 'rejected', reason: 'the document is not JSON' }]);
+});
+
+test('a damaged file is refused by name, and other days go on', async () => {
+  await using store = await Store.open();
+  await writeFile(join(store.directory, '2026-11-24.db'), 'no database at all'.repeat(100));
+  await expect(store.store({ id: 'a', time: noon })).rejects.toMatchObject({ name: 'SinkError', code: 'refused' });
+  expect(await store.store({ id: 'b', time: noon + day })).toEqual(['indexed']);
+});
+
+test('failures of SQLite are told apart: damage asks for a hand, all else is tried again', () => {
+  const failure = (errcode: number): unknown => describeFailure(Object.assign(new Error('told'), { errcode })).code;
+  expect([5, 6, 10, 13, 14].map(failure)).toEqual(Array.from({ length: 5 }, () => 'unavailable'));
+  expect([11, 26, 11 + 256].map(failure)).toEqual(['refused', 'refused', 'refused']);
+});
+
+test('a directory that is gone makes the sink unavailable, and it recovers by itself', async () => {
+  await using store = await Store.open();
+  await rm(store.directory, { recursive: true });
+  await expect(store.store({ id: 'a', time: noon })).rejects.toMatchObject({ name: 'SinkError', code: 'unavailable' });
+  await expect(store.messages()).rejects.toMatchObject({ code: 'unavailable' });
+  await openEmbedded({ directory: store.directory, log: quiet }).then((sink) => sink[Symbol.asyncDispose]());
+  expect(await store.store({ id: 'a', time: noon })).toEqual(['indexed']);
+});
+
+test('what a dying thread had in hand fails as unavailable, and the next request finds a new one', async () => {
+  const script = new URL('data:text/javascript,' + encodeURIComponent(dying));
+  await using client = new WorkerClient<string, string>(script);
+  expect(await client.ask('hello')).toBe('hello');
+  const lost = [client.ask('die'), client.ask('hello')];
+  for (const request of lost) await expect(request).rejects.toMatchObject({ name: 'SinkError', code: 'unavailable' });
+  expect(await client.ask('hello')).toBe('hello');
+});
+
+const dying = `
+  import { parentPort } from 'node:worker_threads';
+  parentPort.on('message', ({ call, request }) => {
+    if (request === 'die') throw new Error('told to');
+    parentPort.postMessage({ call, result: request });
+  });
+`;
+
+test('an aborted search ends at once, and the store goes on', async () => {
+  await using store = await Store.open();
+  await store.store({ id: 'a', time: noon, message: 'there' });
+  const abort = new AbortController();
+  const search = store.sink.search({ limit: 1 }, abort.signal);
+  abort.abort();
+  await expect(search).rejects.toMatchObject({ name: 'AbortError' });
+  expect(await store.messages()).toEqual(['there']);
+});
+
+test('a closed store is unavailable', async () => {
+  await using store = await Store.open();
+  await store.sink[Symbol.asyncDispose]();
+  await expect(store.store({ id: 'a', time: noon })).rejects.toMatchObject({ code: 'unavailable' });
+});
+
+test('what was acknowledged before the process was killed is found', async () => {
+  await using store = await Store.open();
+  const child = fork(join(import.meta.dirname, '../support/embedded-child.ts'), [store.directory]);
+  const acknowledged: string[] = [];
+  child.on('message', (ids: string[]) => {
+    acknowledged.push(...ids);
+    if (acknowledged.length >= 500) child.kill('SIGKILL');
+  });
+  await once(child, 'exit');
+  const found = new Set(await store.messages(50_000));
+  expect(acknowledged.length).toBeGreaterThanOrEqual(500);
+  expect(acknowledged.filter((id) => !found.has(id))).toEqual([]);
+});
+
+test('the log says what was deleted', async () => {
+  const said: object[] = [];
+  const log: Log = { ...quiet, info: (fields) => said.push(fields) };
+  await using store = await Store.open({ retention: day, log });
+  await store.store({ id: 'a', time: noon });
+  await store.sink.sweep(noon + 9 * day);
+  expect(said).toMatchObject([{ file: '2026-11-24.db', reason: 'retention' }]);
+});
+
+test('a leftover log of a file that is gone does not come back to life', async () => {
+  await using store = await Store.open();
+  await store.store({ id: 'a', time: noon, message: 'old' });
+  await unlink(join(store.directory, '2026-11-24.db'));
+  await store.store({ id: 'b', time: noon, message: 'new' });
+  expect(await store.messages()).toEqual(['new']);
+});
