@@ -7,8 +7,8 @@ export function hasBody(request: IncomingMessage): boolean {
 }
 
 /**
- * A request's body, read no faster than it is taken. Whoever stops before its end can still be answered: the rest is
- * read and dropped, as Node does with a body that nobody asked for.
+ * A request's body, read no faster than it is taken. Stopping before its end leaves the connection as it is, so that
+ * the client can be told why.
  * @throws {HttpError} 400 where the client goes away before the end.
  */
 export async function* readBody(request: IncomingMessage): AsyncGenerator<Uint8Array, void, undefined> {
@@ -17,8 +17,6 @@ export async function* readBody(request: IncomingMessage): AsyncGenerator<Uint8A
     yield* chunks;
   } catch (cause) {
     throw new HttpError(400, 'BLOB_UPLOAD_INVALID', 'the connection broke off before the end of the body', { cause });
-  } finally {
-    request.resume();
   }
 }
 

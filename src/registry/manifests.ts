@@ -1,4 +1,5 @@
 import { isDigest } from '../../storage/digest.ts';
+import { isByDigest, parseReference } from '../../storage/names.ts';
 import type { ManifestStore, TagStore } from '../../storage/store.ts';
 import { HttpError } from '../http/errors.ts';
 import { readWhole } from './body.ts';
@@ -58,8 +59,8 @@ export function putManifest(manifests: ManifestStore): Handler {
 /** DELETE /v2/<name>/manifests/<reference>: of a digest the manifest and its tags, of a tag the tag alone. */
 export function deleteManifest(manifests: ManifestStore, tags: TagStore): Handler {
   return async (ctx) => {
-    const [name, reference] = [nameOf(ctx), param(ctx, 'reference')];
-    await (isDigest(reference) ? manifests.delete(name, reference) : tags.delete(name, reference));
+    const [name, reference] = [nameOf(ctx), parseReference(param(ctx, 'reference'))];
+    await (isByDigest(reference) ? manifests.delete(name, reference) : tags.delete(name, reference));
     answerEmpty(ctx, 202);
   };
 }

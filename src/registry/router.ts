@@ -22,8 +22,8 @@ export interface RegistryOptions {
  */
 export function registryRouter(options: RegistryOptions): Router {
   const { blobs, uploads, manifests, tags, catalog } = options.store;
-  const router = new Router({ sensitive: true, trailing: false });
-  router.use(tellStorageErrors);
+  const router = new Router({ sensitive: true, strict: true });
+  router.use(serve);
   router.on((events) => events.NotFound, refuse);
 
   router.get('/v2{/}', (ctx) => {
@@ -51,7 +51,8 @@ export function registryRouter(options: RegistryOptions): Router {
   return router;
 }
 
-async function tellStorageErrors(_ctx: RouterContext, next: Next): Promise<void> {
+async function serve(ctx: RouterContext, next: Next): Promise<void> {
+  sayVersion(ctx);
   try {
     await next();
   } catch (error) {
@@ -59,9 +60,15 @@ async function tellStorageErrors(_ctx: RouterContext, next: Next): Promise<void>
   }
 }
 
+/** By this, Docker knows a registry. */
+function sayVersion(ctx: RouterContext): void {
+  ctx.set('Docker-Distribution-API-Version', 'registry/2.0');
+}
+
 /** Answers what no route takes: 405 where the path has other methods, else 404. */
 async function refuse(ctx: RouterContext, next: Next): Promise<void> {
   if (!/^\/v2(?:\/|$)/.test(ctx.path)) return next();
+  sayVersion(ctx);
   const methods = new Set(ctx.matched?.flatMap((layer) => layer.methods));
   if (methods.size === 0) throw new HttpError(404, 'UNSUPPORTED', 'the registry API has nothing at this path');
   const allowed = [...methods].toSorted().join(', ');
