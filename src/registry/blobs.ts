@@ -1,9 +1,8 @@
 import { Readable } from 'node:stream';
-import type { RouterContext } from '@koa/router';
 import { parseDigest } from '../../storage/digest.ts';
 import type { BlobStore, ByteRange } from '../../storage/store.ts';
 import { HttpError } from '../http/errors.ts';
-import { answerEmpty, describeContent, type Handler, nameOf, param } from './context.ts';
+import { answerEmpty, type Context, describeContent, type Handler, nameOf, param } from './context.ts';
 import { multipart } from './multipart.ts';
 import { parseRange } from './range.ts';
 
@@ -55,7 +54,7 @@ export function deleteBlob(blobs: BlobStore): Handler {
 }
 
 /** The ranges that a request asks for; undefined: the whole blob. */
-function wantedRanges(ctx: RouterContext, size: number): ByteRange[] | undefined {
+function wantedRanges(ctx: Context, size: number): ByteRange[] | undefined {
   const { range, 'if-range': condition } = ctx.headers;
   // "A server MUST ignore a Range header field received with a request method that is unrecognized or for which range
   // handling is not defined. For this specification, GET is the only method" (RFC 9110, section 14.2).
@@ -67,6 +66,6 @@ function wantedRanges(ctx: RouterContext, size: number): ByteRange[] | undefined
 }
 
 /** Sends bytes as fast as the client takes them; a failure cuts the connection, and so cannot pass for the end. */
-function stream(ctx: RouterContext, body: AsyncIterable<Uint8Array>): void {
+function stream(ctx: Context, body: AsyncIterable<Uint8Array>): void {
   ctx.body = Readable.from(body, { objectMode: false });
 }

@@ -2,30 +2,34 @@ import type { RouterContext } from '@koa/router';
 import type { Digest } from '../../storage/digest.ts';
 import { StorageError } from '../../storage/errors.ts';
 import { parseName, type RepositoryName } from '../../storage/names.ts';
+import type { RequestState } from '../http/state.ts';
+
+/** A request under /v2/, and its answer. */
+export type Context = RouterContext<RequestState>;
 
 /** Answers one request. */
-export type Handler = (ctx: RouterContext) => Promise<void>;
+export type Handler = (ctx: Context) => Promise<void>;
 
 /** The repository that a path names. @throws {StorageError} NAME_INVALID */
-export function nameOf(ctx: RouterContext): RepositoryName {
+export function nameOf(ctx: Context): RepositoryName {
   // The router decodes a path's parts, by which `a%2Fb` would be a second way to write `a/b`.
   if (/%2f/i.test(ctx.path)) throw new StorageError('NAME_INVALID', 'slashes in a path are not to be encoded');
   return parseName(param(ctx, 'name'));
 }
 
 /** A part of the path, as the route names it. */
-export function param(ctx: RouterContext, name: 'name' | 'digest' | 'reference' | 'id'): string {
+export function param(ctx: Context, name: 'name' | 'digest' | 'reference' | 'id'): string {
   return ctx.request.params[name] ?? '';
 }
 
 /** A parameter of the query; of several of one name, the first. */
-export function query(ctx: RouterContext, name: string): string | undefined {
+export function query(ctx: Context, name: string): string | undefined {
   const value = ctx.query[name];
   return Array.isArray(value) ? value[0] : value;
 }
 
 /** Answers without a body. */
-export function answerEmpty(ctx: RouterContext, status: number): void {
+export function answerEmpty(ctx: Context, status: number): void {
   // Koa makes it a 204 when it learns that there is no body; so the status comes last.
   ctx.body = null;
   ctx.status = status;
@@ -35,7 +39,7 @@ export function answerEmpty(ctx: RouterContext, status: number): void {
  * Sets the header of content that is named by its digest. False: the client has it already, and is told so with a 304.
  * `forever`: the request named the digest, so the answer never changes.
  */
-export function describeContent(ctx: RouterContext, digest: Digest, contentType: string, forever: boolean): boolean {
+export function describeContent(ctx: Context, digest: Digest, contentType: string, forever: boolean): boolean {
   ctx.set({
     // Not by `ctx.type`, which would add a charset.
     'Content-Type': contentType,

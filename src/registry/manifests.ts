@@ -1,12 +1,10 @@
 import { isDigest } from '../../storage/digest.ts';
+import { manifestLimit } from '../../storage/manifest.ts';
 import { isByDigest, parseReference } from '../../storage/names.ts';
 import type { ManifestStore, TagStore } from '../../storage/store.ts';
 import { HttpError } from '../http/errors.ts';
 import { readWhole } from './body.ts';
 import { answerEmpty, describeContent, type Handler, nameOf, param } from './context.ts';
-
-/** "Clients SHOULD be able to push manifests of at least 4 megabytes" (spec.md, "Pushing Manifests"). In bytes. */
-const largestManifest = 4 * 1024 * 1024;
 
 /** Formats of before 2016: `…manifest.v1+json`, and `…manifest.v1+prettyjws` with signatures. */
 const schema1 = /^application\/vnd\.docker\.distribution\.manifest\.v1\+/;
@@ -41,7 +39,7 @@ export function putManifest(manifests: ManifestStore): Handler {
         'Docker schema 1 manifests are not taken: push the image again with Docker 1.10 or later, or convert it with skopeo copy --format=oci',
       );
     }
-    const bytes = await readWhole(ctx.req, largestManifest);
+    const bytes = await readWhole(ctx.req, manifestLimit);
     const stored = await manifests.put(
       name,
       param(ctx, 'reference'),

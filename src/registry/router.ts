@@ -1,8 +1,10 @@
-import { Router, type RouterContext } from '@koa/router';
+import { Router } from '@koa/router';
 import type { Next } from 'koa';
 import { StorageError } from '../../storage/errors.ts';
 import type { Store } from '../../storage/store.ts';
 import { HttpError } from '../http/errors.ts';
+import type { RequestState } from '../http/state.ts';
+import type { Context } from './context.ts';
 import { deleteBlob, getBlob } from './blobs.ts';
 import { toHttpError } from './errors.ts';
 import { listRepositories, listTags } from './lists.ts';
@@ -20,10 +22,10 @@ export interface RegistryOptions {
  * Everything under /v2/: the OCI distribution API, and the catalog that Docker added to it. Failures are thrown as
  * HttpError.
  */
-export function registryRouter(options: RegistryOptions): Router {
+export function registryRouter(options: RegistryOptions): Router<RequestState> {
   const { blobs, uploads, manifests, tags, catalog } = options.store;
-  const router = new Router({ sensitive: true, strict: true });
-  router.use(serve);
+  const router = new Router<RequestState>({ sensitive: true, strict: true });
+  router.use(tellStorageErrors);
   router.on((events) => events.NotFound, refuse);
 
   router.get('/v2{/}', (ctx) => {
@@ -51,8 +53,7 @@ export function registryRouter(options: RegistryOptions): Router {
   return router;
 }
 
-async function serve(ctx: RouterContext, next: Next): Promise<void> {
-  sayVersion(ctx);
+async function tellStorageErrors(_ctx: Context, next: Next): Promise<void> {
   try {
     await next();
   } catch (error) {
@@ -60,15 +61,9 @@ async function serve(ctx: RouterContext, next: Next): Promise<void> {
   }
 }
 
-/** By this, Docker knows a registry. */
-function sayVersion(ctx: RouterContext): void {
-  ctx.set('Docker-Distribution-API-Version', 'registry/2.0');
-}
-
 /** Answers what no route takes: 405 where the path has other methods, else 404. */
-async function refuse(ctx: RouterContext, next: Next): Promise<void> {
+async function refuse(ctx: Context, next: Next): Promise<void> {
   if (!/^\/v2(?:\/|$)/.test(ctx.path)) return next();
-  sayVersion(ctx);
   const methods = new Set(ctx.matched?.flatMap((layer) => layer.methods));
   if (methods.size === 0) throw new HttpError(404, 'UNSUPPORTED', 'the registry API has nothing at this path');
   const allowed = [...methods].toSorted().join(', ');

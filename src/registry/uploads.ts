@@ -1,12 +1,11 @@
 import type { IncomingMessage } from 'node:http';
-import type { RouterContext } from '@koa/router';
 import { type Digest, isDigest, parseDigest } from '../../storage/digest.ts';
 import { StorageError, UploadOutOfOrderError } from '../../storage/errors.ts';
 import { isName, type RepositoryName } from '../../storage/names.ts';
 import type { BlobStore, UploadStatus, UploadStore } from '../../storage/store.ts';
 import { HttpError } from '../http/errors.ts';
 import { hasBody, readBody } from './body.ts';
-import { answerEmpty, type Handler, nameOf, param, query } from './context.ts';
+import { answerEmpty, type Context, type Handler, nameOf, param, query } from './context.ts';
 
 /**
  * POST /v2/<name>/blobs/uploads/: with `mount` and `from`, takes over a blob of another repository; with `digest`,
@@ -73,12 +72,12 @@ export function cancelUpload(uploads: UploadStore): Handler {
   };
 }
 
-function answerSession(ctx: RouterContext, status: number, name: RepositoryName, upload: UploadStatus): void {
+function answerSession(ctx: Context, status: number, name: RepositoryName, upload: UploadStatus): void {
   answerEmpty(ctx, status);
   ctx.set(sessionFields(name, upload));
 }
 
-function answerBlob(ctx: RouterContext, name: RepositoryName, digest: Digest): void {
+function answerBlob(ctx: Context, name: RepositoryName, digest: Digest): void {
   answerEmpty(ctx, 201);
   ctx.set({ Location: `/v2/${name}/blobs/${digest}`, 'Docker-Content-Digest': digest });
 }

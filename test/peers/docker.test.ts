@@ -86,7 +86,7 @@ describe('with users', () => {
   });
 
   test('docker login takes the right password only, and then push and pull work until the logout', async () => {
-    await expect(login('wrong')).rejects.toThrow('unauthorized');
+    await expect(login('wrong')).rejects.toThrow('401 Unauthorized');
     expect(await login('right')).toContain('Login Succeeded');
     const digest = await push(image);
     expect(await pull(image)).toBe(digest);

@@ -1,7 +1,9 @@
 import { once } from 'node:events';
-import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
-import Koa from 'koa';
-import { answerFailures } from '../../src/http/failures.ts';
+import { createServer, request as httpRequest, type IncomingHttpHeaders } from 'node:http';
+import { BlockList } from 'node:net';
+import { pino } from 'pino';
+import { createApp } from '../../src/http/app.ts';
+import { createMetrics } from '../../src/http/metrics.ts';
 import { registryRouter } from '../../src/registry/router.ts';
 import { digestOf } from '../../storage/digest.ts';
 import { openDisk } from '../../storage/drivers/disk.ts';
@@ -44,11 +46,13 @@ export async function startRegistry(options: { delete?: boolean } = {}): Promise
   const disk = new FaultyFileSystem({ seed: 1 });
   const driver = await openDisk({ root: '/registry', fileSystem: disk });
   const store = await openStore({ driver, indexMaxAge: 60_000 });
-  const app = new Koa();
-  app.on('error', () => undefined);
-  app.use(answerFailures);
-  app.use(registryRouter({ store, delete: options.delete ?? true }).routes());
-  const server = app.listen(0, '127.0.0.1');
+  const app = createApp({
+    log: pino({ level: 'silent' }),
+    metrics: createMetrics(),
+    trustedProxies: new BlockList(),
+    mount: (app) => app.use(registryRouter({ store, delete: options.delete ?? true }).routes()),
+  });
+  const server = createServer(app).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('no port');
