@@ -1,0 +1,108 @@
+import { createHmac, randomBytes } from 'node:crypto';
+import type { Comparer } from './comparer.ts';
+import { costOf, type Users } from './htpasswd.ts';
+import { Throttle } from './throttle.ts';
+import type { UserFile } from './user-file.ts';
+
+/** What became of a log-in. `retryAfter` in ms: too many failed, or too many wait. */
+export type Verdict =
+  | { readonly status: 'accepted' | 'refused' }
+  | { readonly status: 'wait'; readonly retryAfter: number };
+
+/** What is needed to judge log-ins. */
+export interface LoginsOptions {
+  readonly file: UserFile;
+  readonly comparer: Comparer;
+  readonly throttle?: Throttle;
+  /** A clock in ms that never goes back. */
+  readonly now?: () => number;
+}
+
+/** How long a verified password is remembered. */
+const remembered = 5 * 60_000;
+const mostRemembered = 10_000;
+const busyFor = 2000;
+
+/** Judges log-ins; remembers verified passwords as keyed hashes, so that bcrypt is not asked at each request. */
+export class Logins {
+  readonly #file: UserFile;
+  readonly #comparer: Comparer;
+  readonly #throttle: Throttle;
+  readonly #now: () => number;
+  /** Of this process alone: what is remembered is of no use to anyone else. */
+  readonly #key = randomBytes(32);
+  readonly #verified = new Map<string, { hash: string; until: number }>();
+  readonly #running = new Map<string, Promise<Verdict>>();
+
+  constructor({ file, comparer, now = () => performance.now(), throttle = new Throttle(now) }: LoginsOptions) {
+    this.#file = file;
+    this.#comparer = comparer;
+    this.#throttle = throttle;
+    this.#now = now;
+  }
+
+  /** Judges a log-in from an address. Equal ones at the same time share one comparison. */
+  async verify(user: string, password: string, address: string): Promise<Verdict> {
+    const token = createHmac('sha256', this.#key).update(`${user.length}:${user}:${password}`).digest('base64');
+    if (this.#isVerified(token, user)) return { status: 'accepted' };
+    const place = `${token} ${address}`;
+    const running = this.#running.get(place);
+    if (running !== undefined) return running;
+    const verdict = this.#judge(token, user, password, address).finally(() => this.#running.delete(place));
+    this.#running.set(place, verdict);
+    return verdict;
+  }
+
+  #isVerified(token: string, user: string): boolean {
+    const entry = this.#verified.get(token);
+    if (entry === undefined) return false;
+    if (entry.until > this.#now() && entry.hash === this.#users()?.get(user)) return true;
+    this.#verified.delete(token);
+    return false;
+  }
+
+  #users(): Users | undefined {
+    const { access } = this.#file;
+    return access.mode === 'users' ? access.users : undefined;
+  }
+
+  async #judge(token: string, user: string, password: string, address: string): Promise<Verdict> {
+    const wait = this.#throttle.take(user, address);
+    if (wait !== undefined) return { status: 'wait', retryAfter: wait };
+    try {
+      const before = this.#hashFor(user);
+      let hash = before;
+      let equal = await this.#comparer.compare(password, hash.hash);
+      if (!equal || !hash.known) {
+        await this.#file.refresh();
+        hash = this.#hashFor(user);
+        const changed = hash.known && hash.hash !== before.hash;
+        equal = changed && (await this.#comparer.compare(password, hash.hash));
+      }
+      if (!equal || !hash.known) return { status: 'refused' };
+      this.#remember(token, hash.hash);
+    } catch {
+      this.#throttle.giveBack(user, address);
+      return { status: 'wait', retryAfter: busyFor };
+    }
+    this.#throttle.giveBack(user, address);
+    return { status: 'accepted' };
+  }
+
+  /** Whoever has no line is compared with a hash that costs as much as those of the file, and never accepted. */
+  #hashFor(user: string): { hash: string; known: boolean } {
+    const users = this.#users();
+    const hash = users?.get(user);
+    if (hash !== undefined) return { hash, known: true };
+    const cost = Math.max(4, ...[...(users?.values() ?? [])].map((line) => costOf(line) ?? 4));
+    return { hash: `$2b$${String(cost).padStart(2, '0')}$${'.'.repeat(53)}`, known: false };
+  }
+
+  #remember(token: string, hash: string): void {
+    this.#verified.delete(token);
+    this.#verified.set(token, { hash, until: this.#now() + remembered });
+    if (this.#verified.size <= mostRemembered) return;
+    const [oldest] = this.#verified.keys();
+    if (oldest !== undefined) this.#verified.delete(oldest);
+  }
+}

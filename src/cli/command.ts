@@ -1,0 +1,18 @@
+/** What a command is given. */
+export interface CommandContext {
+  readonly args: readonly string[];
+  readonly env: NodeJS.ProcessEnv;
+}
+
+/** A command of the command line: it answers the exit code. */
+export type Command = (context: CommandContext) => Promise<number>;
+
+/** The command line is wrong: exit code 2, with the usage. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+/** Something went wrong that the message explains to whoever typed the command: exit code 1, without a stack. */
+export class CommandError extends Error {
+  override readonly name = 'CommandError';
+}

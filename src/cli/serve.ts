@@ -1,0 +1,85 @@
+import { pino } from 'pino';
+import { type Config, formatAddress, type ListenAddress, loadConfig } from '../config.ts';
+import { type Service, StartError, startService } from '../service.ts';
+import { makeUser } from '../auth/authenticate.ts';
+import { type Command, CommandError } from './command.ts';
+import { parseOptions } from './options.ts';
+
+const usage = `Usage: shiplog [serve] [--config FILE]
+
+Runs the server until it gets SIGTERM or SIGINT; a second one ends it at once.
+The log is JSON on stdout, a line each; what is running where is also told on stderr, if that is a terminal.
+`;
+
+/** `shiplog serve` */
+export const serve: Command = async ({ args, env }) => {
+  const { values } = parseOptions(usage, {
+    args: [...args],
+    options: { config: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+  });
+  if (values.help === true) {
+    process.stdout.write(usage);
+    return 0;
+  }
+  const config = loadConfig({ file: values.config, env });
+  const log = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime });
+  const signalled = firstSignal();
+  const service = await start(config, log);
+
+  const summary = summarize(config, service);
+  if (process.stderr.isTTY) process.stderr.write(`shiplog is running\n${render(summary)}`);
+  log.info(summary, 'started');
+
+  const signal = await signalled;
+  log.info({ signal }, 'ending; a second signal ends it at once');
+  await service[Symbol.asyncDispose]();
+  log.info({}, 'ended');
+  return 0;
+};
+
+async function start(config: Config, log: pino.Logger): Promise<Service> {
+  try {
+    return await startService(config, { log });
+  } catch (error) {
+    if (error instanceof StartError) throw new CommandError(error.message, { cause: error });
+    throw error;
+  }
+}
+
+/** Resolves at a signal to end; the next one ends the process at once, as if it had not been caught. */
+function firstSignal(): Promise<NodeJS.Signals> {
+  const signals = ['SIGTERM', 'SIGINT'] as const;
+  return new Promise((resolve) => {
+    const caught = (signal: NodeJS.Signals): void => {
+      for (const name of signals) process.off(name, caught);
+      resolve(signal);
+    };
+    for (const name of signals) process.on(name, caught);
+  });
+}
+
+/** What runs where, and who gets in. */
+function summarize(config: Config, service: Service): Record<string, string> {
+  const { data, auth, storage, ingest, logs } = config;
+  const place = (address: ListenAddress | 'off'): string => (address === 'off' ? 'off' : formatAddress(address));
+  const users = {
+    open: `no users yet: open to everyone on this machine; make one with ${makeUser}`,
+    users: `the users of ${auth.htpasswd}`,
+    closed: `nobody: ${auth.htpasswd} is gone; make a user with ${makeUser}`,
+  };
+  return {
+    http: `http://${formatAddress(service.http)}`,
+    'syslog tcp': place(ingest.syslog.tcp),
+    'syslog udp': place(ingest.syslog.udp),
+    data,
+    images: storage.disk.root,
+    logs: logs.sink === 'embedded' ? 'embedded store' : `Elasticsearch at ${logs.elasticsearch.nodes.join(', ')}`,
+    users: users[service.access],
+  };
+}
+
+function render(summary: Record<string, string>): string {
+  return Object.entries(summary)
+    .map(([name, value]) => `  ${name.padEnd(10)}  ${value}\n`)
+    .join('');
+}

@@ -1,0 +1,18 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { packageRoot } from '../config.ts';
+import type { Command } from './command.ts';
+import { parseOptions } from './options.ts';
+
+/** `shiplog version` */
+export const version: Command = async ({ args }) => {
+  parseOptions('Usage: shiplog version\n', { args: [...args] });
+  process.stdout.write(`shiplog ${await packageVersion()}, Node ${process.versions.node}\n`);
+  return 0;
+};
+
+/** The version of this package. */
+async function packageVersion(): Promise<string> {
+  const { version }: { version: string } = JSON.parse(await readFile(join(packageRoot, 'package.json'), 'utf8'));
+  return version;
+}

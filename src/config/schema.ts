@@ -1,0 +1,147 @@
+import { join, resolve } from 'node:path';
+import { z } from 'zod';
+import { address, duration, network, optionalAddress, path, size } from './values.ts';
+
+/** What relative paths start at where there is no configuration file. */
+export const packageRoot = resolve(import.meta.dirname, '../..');
+
+/** Marks keys whose value is shown to nobody, and which can also be given as the name of a file (`…_file`). */
+export const secrets = z.registry<{ secret: true }>();
+
+function secret() {
+  const schema = z.string({ error: 'expected a text' }).min(1, { error: 'expected a text that is not empty' });
+  secrets.add(schema, { secret: true });
+  return schema;
+}
+
+const text = z.string({ error: 'expected a text' }).min(1, { error: 'expected a text that is not empty' });
+const flag = z.boolean({ error: 'expected true or false' });
+
+// Elasticsearch: "Data streams", "Naming": the parts of a data stream's name have no hyphen.
+const streamPart = z
+  .string({ error: 'expected a part of a data stream name, such as docker' })
+  .regex(/^[a-z\d][a-z\d_.]{0,99}$/, { error: 'expected lower-case letters, digits, _ and . (no hyphen)' });
+
+const node = z
+  .url({ protocol: /^https?$/, error: 'expected a URL such as http://127.0.0.1:9200' })
+  .refine((url) => !/^\w+:\/\/[^/]*@/.test(url), {
+    error: 'expected a URL without a user in it; use username and password',
+  });
+
+/** Every key that the configuration has; relative paths start at `base`. */
+export function configSchema(base: string) {
+  return z.strictObject({
+    data: path(base).prefault(join(packageRoot, 'data')),
+    http: z
+      .strictObject({
+        listen: address.prefault('127.0.0.1:5000'),
+        trusted_proxies: z.array(network, { error: 'expected a list of networks' }).default([]),
+        idle_timeout: duration.prefault('60s'),
+        shutdown_grace: duration.prefault('20s'),
+      })
+      .prefault({}),
+    auth: z.strictObject({ htpasswd: path(base).optional() }).prefault({}),
+    storage: z
+      .strictObject({
+        delete: flag.default(true),
+        index_max_age: duration.prefault('60s'),
+        disk: z.strictObject({ root: path(base).optional() }).prefault({}),
+      })
+      .prefault({}),
+    ingest: z
+      .strictObject({
+        syslog: z
+          .strictObject({
+            tcp: optionalAddress.prefault('127.0.0.1:5514'),
+            udp: optionalAddress.prefault('127.0.0.1:5514'),
+            max_frame: size.prefault('1MiB'),
+          })
+          .prefault({}),
+        spool: z.strictObject({ max_size: size.prefault('8GiB') }).prefault({}),
+        tags: z
+          .strictObject({
+            cluster: text.default('default'),
+            sources: z
+              .array(z.strictObject({ cidr: network, cluster: text }), {
+                error: 'expected a list such as [{ cidr: 10.1.0.0/16, cluster: prod }]',
+              })
+              .default([]),
+          })
+          .prefault({}),
+      })
+      .prefault({}),
+    logs: z
+      .strictObject({
+        sink: z
+          .enum(['embedded', 'elasticsearch'], { error: 'expected embedded or elasticsearch' })
+          .default('embedded'),
+        embedded: z.strictObject({ retention: duration.prefault('7d'), max_size: size.prefault('10GiB') }).prefault({}),
+        elasticsearch: z
+          .strictObject({
+            nodes: z.array(node, { error: 'expected a list of URLs' }).default([]),
+            username: text.optional(),
+            password: secret().optional(),
+            api_key: secret().optional(),
+            ca: path(base).optional(),
+            dataset: streamPart.default('docker'),
+            namespace: streamPart.default('default'),
+            retention: duration.prefault('30d'),
+          })
+          .prefault({}),
+      })
+      .prefault({}),
+  });
+}
+
+type Parsed = z.output<ReturnType<typeof configSchema>>;
+
+/** How to reach Elasticsearch, and where documents go there. `retention` in ms. */
+export type ElasticsearchConfig = Parsed['logs']['elasticsearch'];
+
+/** Where log records are kept: one sink, with its settings. */
+export type LogsConfig =
+  | { readonly sink: 'embedded'; readonly embedded: Parsed['logs']['embedded'] }
+  | { readonly sink: 'elasticsearch'; readonly elasticsearch: ElasticsearchConfig };
+
+/**
+ * All that shiplog can be told, as it is in force: paths are absolute, durations in ms, sizes in bytes. It is frozen.
+ */
+export interface Config extends DeepReadonly<Omit<Parsed, 'auth' | 'storage' | 'logs'>> {
+  readonly auth: { readonly htpasswd: string };
+  readonly storage: DeepReadonly<Omit<Parsed['storage'], 'disk'>> & { readonly disk: { readonly root: string } };
+  readonly logs: DeepReadonly<LogsConfig>;
+}
+
+type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;
+
+/** What is wrong with keys together, though each is right by itself. */
+export function contradictions({ logs }: Parsed): { key: string; message: string }[] {
+  if (logs.sink !== 'elasticsearch') return [];
+  const { nodes, username, password, api_key: apiKey } = logs.elasticsearch;
+  const problems: { key: string; message: string }[] = [];
+  const add = (key: string, message: string) => problems.push({ key: `logs.elasticsearch.${key}`, message });
+  if (nodes.length === 0) add('nodes', 'logs.sink is elasticsearch, so this must name at least one node');
+  if (apiKey !== undefined && username !== undefined) add('api_key', 'give this or a username, not both');
+  if (username !== undefined && password === undefined) add('password', 'there is a username, so this is needed too');
+  if (username === undefined && password !== undefined) add('username', 'there is a password, so this is needed too');
+  return problems;
+}
+
+/** The configuration in force, of keys that are each right and do not contradict each other. */
+export function complete(parsed: Parsed): Config {
+  const { data, auth, storage, logs } = parsed;
+  return deepFreeze({
+    ...parsed,
+    auth: { htpasswd: auth.htpasswd ?? join(data, 'htpasswd') },
+    storage: { ...storage, disk: { root: storage.disk.root ?? join(data, 'registry') } },
+    logs:
+      logs.sink === 'embedded'
+        ? { sink: logs.sink, embedded: logs.embedded }
+        : { sink: logs.sink, elasticsearch: logs.elasticsearch },
+  });
+}
+
+function deepFreeze<T extends object>(value: T): T {
+  for (const part of Object.values(value)) if (typeof part === 'object' && part !== null) deepFreeze(part);
+  return Object.freeze(value);
+}

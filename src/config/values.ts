@@ -1,0 +1,117 @@
+import { BlockList, isIP } from 'node:net';
+import { resolve } from 'node:path';
+import { z } from 'zod';
+
+/** Where something listens. */
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+const durations = { d: 86_400_000, h: 3_600_000, m: 60_000, s: 1000, ms: 1 } as const;
+const sizes = { TiB: 2 ** 40, GiB: 2 ** 30, MiB: 2 ** 20, KiB: 2 ** 10, B: 1 } as const;
+
+/** The number that a text such as `60s` stands for, by a table of units; undefined where it is none. */
+function parseAmount(text: string, units: Readonly<Record<string, number>>): number | undefined {
+  const [, digits, unit = ''] = /^(\d{1,12})([A-Za-z]+)$/.exec(text) ?? [];
+  const factor = Object.hasOwn(units, unit) ? units[unit] : undefined;
+  const amount = factor === undefined ? NaN : Number(digits) * factor;
+  return Number.isSafeInteger(amount) ? amount : undefined;
+}
+
+/** An amount in the largest unit that divides it. */
+function formatAmount(amount: number, units: Readonly<Record<string, number>>): string {
+  for (const [unit, factor] of Object.entries(units)) {
+    if (amount % factor === 0 && amount !== 0) return `${amount / factor}${unit}`;
+  }
+  return `${amount}${Object.keys(units).at(-1) ?? ''}`;
+}
+
+/** `60s`, `5m`, `7d` → milliseconds; undefined where the text is no duration. */
+export function parseDuration(text: string): number | undefined {
+  return parseAmount(text, durations);
+}
+
+/** `host:port` as it is written. */
+export function formatAddress({ host, port }: ListenAddress): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+/** A text that stands for a value; `decode` answers undefined where it does not. */
+function textual<Value>(
+  expected: string,
+  decode: (text: string) => Value | undefined,
+  encode: (value: Value) => string,
+) {
+  return z.codec(z.string({ error: expected }), z.custom<Value>(), {
+    decode: (text, context) => {
+      const value = decode(text);
+      if (value !== undefined) return value;
+      context.issues.push({ code: 'custom', input: text, message: expected });
+      return z.NEVER;
+    },
+    encode,
+  });
+}
+
+/** A duration, in ms. */
+export const duration = textual('expected a duration such as 500ms, 60s, 5m, 12h or 7d', parseDuration, (ms) =>
+  formatAmount(ms, durations),
+);
+
+/** A size, in bytes. */
+export const size = textual(
+  'expected a size such as 512KiB, 64MiB or 8GiB',
+  (text) => parseAmount(text, sizes),
+  (bytes) => formatAmount(bytes, sizes),
+);
+
+/** `host:port`. Port 0 is any that is free. */
+export const address = textual('expected host:port, such as 127.0.0.1:5000 or [::1]:5000', parseAddress, formatAddress);
+
+/** `host:port`, or `off`. */
+export const optionalAddress = textual<ListenAddress | 'off'>(
+  'expected host:port, such as 127.0.0.1:5514, or off',
+  (text) => (text === 'off' ? text : parseAddress(text)),
+  (value) => (value === 'off' ? value : formatAddress(value)),
+);
+
+function parseAddress(text: string): ListenAddress | undefined {
+  const [, six, plain, digits] = /^(?:\[([\da-fA-F:.]+)\]|([^\s:/[\]]+)):(\d{1,5})$/.exec(text) ?? [];
+  const host = six ?? plain;
+  const port = Number(digits);
+  if (host === undefined || port > 65_535 || (six !== undefined && isIP(six) !== 6)) return undefined;
+  return { host, port };
+}
+
+/** A network such as `10.1.0.0/16`, or one address. */
+export const network = z
+  .string({ error: 'expected a network such as 10.1.0.0/16, or an address' })
+  .refine((text) => isNetwork(text), { error: 'expected a network such as 10.1.0.0/16, or an address' });
+
+function isNetwork(text: string): boolean {
+  const [host = '', prefix, rest] = text.split('/');
+  const family = isIP(host);
+  if (family === 0 || host.includes('%') || rest !== undefined) return false;
+  return prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= (family === 4 ? 32 : 128));
+}
+
+/** The set of networks that `network` accepted. */
+export function blockList(networks: readonly string[]): BlockList {
+  const list = new BlockList();
+  for (const text of networks) {
+    const [host = '', prefix] = text.split('/');
+    const family = isIP(host) === 4 ? 'ipv4' : 'ipv6';
+    list.addSubnet(host, Number(prefix ?? (family === 'ipv4' ? 32 : 128)), family);
+  }
+  return list;
+}
+
+/** A path; a relative one starts at `base`. */
+export function path(base: string) {
+  return textual(
+    'expected a path',
+    (text) => (text === '' ? undefined : resolve(base, text)),
+    (text) => text,
+  );
+}

@@ -1,0 +1,40 @@
+import Koa from 'koa';
+import type { RequestListener } from 'node:http';
+import type { BlockList } from 'node:net';
+import type { Logger } from 'pino';
+import { answerFailures } from './failures.ts';
+import type { Metrics } from './metrics.ts';
+import { logRequests } from './request-log.ts';
+import { peerOf, type RequestState } from './state.ts';
+
+/** What an application is made of. */
+export interface AppOptions {
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly trustedProxies: BlockList;
+  /** Adds what answers requests, in its order; what nothing answers is a 404. */
+  readonly mount: (app: Koa<RequestState>) => void;
+}
+
+/** The application: who asks, the log, times, answers to failures, and then what was mounted. */
+export function createApp({ log, metrics, trustedProxies, mount }: AppOptions): RequestListener {
+  const app = new Koa<RequestState>();
+  app.on('error', (error: NodeJS.ErrnoException) => {
+    // An answer whose reader went away is no error of the server.
+    if (error.code !== 'ERR_STREAM_PREMATURE_CLOSE' && error.code !== 'ECONNRESET' && error.code !== 'EPIPE') {
+      log.error({ err: error }, 'an answer broke off');
+    }
+  });
+  app.use(async (ctx, next) => {
+    ctx.state.peer = peerOf(ctx.req, trustedProxies);
+    // Docker's registry API: each answer names the version, also those to who is not let in.
+    if (/^\/v2(?:\/|$)/.test(ctx.path)) ctx.set('Docker-Distribution-API-Version', 'registry/2.0');
+    await next();
+  });
+  app.use(logRequests(log));
+  app.use(metrics.middleware);
+  app.use(answerFailures);
+  mount(app);
+  const handle = app.callback();
+  return (request, response) => void handle(request, response);
+}

@@ -1,0 +1,114 @@
+import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+import { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ParameterizedContext } from 'koa';
+import { HttpError } from './errors.ts';
+import type { Handler, RequestState } from './state.ts';
+
+/** How a request failed, for its line in the log. */
+export interface Failure {
+  readonly code: string;
+  /** Only of what the server is to blame for: it has a stack. */
+  readonly error?: unknown;
+}
+
+/** How much of a body that nobody wants is still read, so that its sender comes to read the answer. */
+const drainLimit = { bytes: 16 * 1024 * 1024, ms: 5000 } as const;
+
+/** A body below this is read to its end, and the connection is kept. */
+const smallBody = 64 * 1024;
+
+const failures = new WeakMap<IncomingMessage, Failure>();
+
+/** How a request failed; undefined where it did not. */
+export function failureOf(request: IncomingMessage): Failure | undefined {
+  return failures.get(request);
+}
+
+/** Answers failures: those of the client as they are, all others as a 500 that says nothing of the cause. */
+export const answerFailures: Handler = async (ctx, next) => {
+  try {
+    await next();
+    if (ctx.body === undefined && ctx.status === 404 && ctx.respond !== false) {
+      throw new HttpError(404, 'NOT_FOUND', 'there is nothing at this path');
+    }
+  } catch (cause) {
+    if (ctx.headerSent || !ctx.writable) {
+      // Nobody is there to be answered, and whatever failed after that is no fault of the server.
+      if (!ctx.headerSent) ctx.res.statusCode = 499;
+      ctx.respond = false;
+      ctx.res.destroy();
+      return;
+    }
+    const error = cause instanceof HttpError ? cause : internalError(cause);
+    failures.set(
+      ctx.req,
+      error.status < 500 ? { code: error.code } : { code: error.code, error: error.cause ?? error },
+    );
+    answer(ctx, error);
+  }
+};
+
+function internalError(cause: unknown): HttpError {
+  // What Koa and its parts throw about a request: a path that cannot be decoded, say.
+  if (isClientError(cause)) return new HttpError(cause.status, 'BAD_REQUEST', cause.message);
+  return new HttpError(500, 'UNKNOWN', 'an internal error; the log of the server says more', { cause });
+}
+
+function isClientError(error: unknown): error is Error & { status: number } {
+  if (!(error instanceof Error) || !('status' in error) || !('expose' in error)) return false;
+  return error.expose === true && typeof error.status === 'number' && error.status >= 400 && error.status < 500;
+}
+
+function answer(ctx: ParameterizedContext<RequestState>, error: HttpError): void {
+  // What a handler set for its success does not belong to the failure.
+  for (const name of [
+    'Content-Length',
+    'Content-Encoding',
+    'Content-Range',
+    'ETag',
+    'Cache-Control',
+    'Last-Modified',
+  ]) {
+    ctx.remove(name);
+  }
+  const body = Buffer.from(`${JSON.stringify(error)}\n`);
+  ctx.status = error.status;
+  if (error.reason !== undefined) ctx.message = error.reason;
+  ctx.set({ ...error.headers, 'Content-Type': 'application/json; charset=utf-8' });
+  if (ctx.req.complete || ctx.method === 'HEAD') {
+    ctx.body = body;
+    return;
+  }
+  const length = ctx.req.headers['content-length'];
+  if (length === undefined || Number(length) > smallBody) ctx.set('Connection', 'close');
+  ctx.body = Readable.from(answerThenDrain(body, ctx.req));
+  ctx.length = body.length;
+}
+
+/**
+ * The whole answer, and then, before its stream ends, what the client still sends. Node closes a connection with unread
+ * bytes by a reset, which may reach the client before it has read the answer (RFC 9112 section 9.6).
+ */
+async function* answerThenDrain(body: Buffer, request: IncomingMessage): AsyncGenerator<Buffer> {
+  yield body;
+  if (request.complete || request.destroyed) return;
+  const done = new AbortController();
+  const { signal } = done;
+  let left: number = drainLimit.bytes;
+  const count = (chunk: Buffer): void => {
+    left -= chunk.length;
+    if (left < 0) done.abort();
+  };
+  request.on('data', count);
+  request.resume();
+  await Promise.race([
+    once(request, 'end', { signal }),
+    once(request, 'close', { signal }),
+    sleep(drainLimit.ms, undefined, { signal, ref: false }),
+  ]).catch(() => undefined);
+  done.abort();
+  request.off('data', count);
+  if (!request.complete) request.pause();
+}

@@ -1,0 +1,84 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { ListenAddress } from '../config.ts';
+
+/** How an HTTP server listens and ends. Times in ms. */
+export interface HttpServerOptions {
+  readonly listen: ListenAddress;
+  /** How long a client may be silent while it owes bytes, or does not take any. */
+  readonly idleTimeout: number;
+  /** How long requests may go on after the server was told to end. */
+  readonly shutdownGrace: number;
+}
+
+/** A listening HTTP server; disposing it is a graceful end. */
+export interface HttpServer extends AsyncDisposable {
+  /** Where it listens, with the real port. */
+  readonly address: ListenAddress;
+}
+
+/** Idle connections live longer than those that a proxy keeps (60 s for nginx), so that it is the proxy who closes. */
+const keepAliveTimeout = 75_000;
+const headersTimeout = 60_000;
+const maxHeaderSize = 32 * 1024;
+const maxConnections = 8192;
+
+/** Starts to listen. Rejects with the system's error, such as EADDRINUSE. */
+export async function listenHttp(handler: RequestListener, options: HttpServerOptions): Promise<HttpServer> {
+  const server = createServer({ requestTimeout: 0, headersTimeout, keepAliveTimeout, maxHeaderSize });
+  const requests = new Map<Socket, { request: IncomingMessage; response: ServerResponse }>();
+  let ending = false;
+
+  server.maxConnections = maxConnections;
+  server.timeout = options.idleTimeout;
+  server.on('timeout', (socket) => {
+    const current = requests.get(socket);
+    if (current !== undefined && isOurTurn(current.request, socket)) socket.setTimeout(options.idleTimeout);
+    else socket.destroy();
+  });
+  server.on('request', (request, response) => {
+    const { socket } = request;
+    requests.set(socket, { request, response });
+    if (ending) response.setHeader('Connection', 'close');
+    response.once('close', () => {
+      if (requests.get(socket)?.response === response) requests.delete(socket);
+      // A connection that goes idle now would otherwise stay until its keep-alive ends.
+      if (ending) setImmediate(() => server.closeIdleConnections());
+    });
+    handler(request, response);
+  });
+
+  server.listen({ host: options.listen.host, port: options.listen.port });
+  await once(server, 'listening');
+  const bound = server.address();
+  if (bound === null || typeof bound === 'string') throw new Error('an HTTP server listens on no port');
+
+  return {
+    address: { host: options.listen.host, port: bound.port },
+    async [Symbol.asyncDispose]() {
+      if (ending) return;
+      ending = true;
+      for (const { response } of requests.values()) {
+        if (!response.headersSent) response.setHeader('Connection', 'close');
+      }
+      await end(server, options.shutdownGrace);
+    },
+  };
+}
+
+/** Whether it is not the client that is waited for: its bytes are here, and it took all that was sent. */
+function isOurTurn(request: IncomingMessage, socket: Socket): boolean {
+  return (request.complete || request.readableLength > 0) && socket.writableLength === 0;
+}
+
+async function end(server: Server, grace: number): Promise<void> {
+  const closed = once(server, 'close');
+  server.close();
+  const timer = setTimeout(() => server.closeAllConnections(), grace);
+  try {
+    await closed;
+  } finally {
+    clearTimeout(timer);
+  }
+}

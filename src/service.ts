@@ -1,0 +1,103 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { openDisk } from '../storage/drivers/disk.ts';
+import { openStore } from '../storage/store.ts';
+import { authenticate, makeUser } from './auth/authenticate.ts';
+import { openCliKey } from './auth/cli-key.ts';
+import { createComparer } from './auth/comparer.ts';
+import { Logins } from './auth/logins.ts';
+import { isLoopback } from './auth/loopback.ts';
+import { hasCode } from './auth/system-error.ts';
+import { type Access, openUserFile } from './auth/user-file.ts';
+import type { Config, ListenAddress } from './config.ts';
+import { blockList, formatAddress } from './config/values.ts';
+import { createApp } from './http/app.ts';
+import { healthRouter } from './http/health.ts';
+import { createMetrics } from './http/metrics.ts';
+import { listenHttp } from './http/server.ts';
+import { registryRouter } from './registry/router.ts';
+
+/** Where the command line's key lies. */
+export function cliKeyFile(config: Config): string {
+  return join(config.data, 'state/cli-key');
+}
+
+/** The service cannot start as it is configured; the message says what to change. */
+export class StartError extends Error {
+  override readonly name = 'StartError';
+}
+
+/** A running service; disposing it is a graceful end: requests are finished, then logs, then storage. */
+export interface Service extends AsyncDisposable {
+  /** Where HTTP is served, with the real port. */
+  readonly http: ListenAddress;
+  /** Who gets in at this moment. */
+  readonly access: Access['mode'];
+}
+
+/** Starts everything that a configuration asks for. What was started is ended again if a later part fails. */
+export async function startService(config: Config, { log }: { log: Logger }): Promise<Service> {
+  await using stack = new AsyncDisposableStack();
+  await mkdir(join(config.data, 'state'), { recursive: true, mode: 0o700 });
+
+  const driver = await openDisk({ root: config.storage.disk.root });
+  const store = stack.use(await openStore({ driver, indexMaxAge: config.storage.index_max_age }));
+
+  const userFile = stack.use(
+    await openUserFile({ file: config.auth.htpasswd, seenFile: join(config.data, 'state/htpasswd-seen'), log }),
+  );
+  if (userFile.access.mode === 'open' && !isLoopback(config.http.listen.host)) {
+    throw new StartError(
+      `http.listen is ${config.http.listen.host}, which other machines can reach, and there are no users yet; ` +
+        `make one with: ${makeUser}`,
+    );
+  }
+  const logins = new Logins({ file: userFile, comparer: stack.use(createComparer()) });
+  const cliKey = await openCliKey(cliKeyFile(config));
+
+  const metrics = createMetrics();
+  const handler = createApp({
+    log,
+    metrics,
+    trustedProxies: blockList(config.http.trusted_proxies),
+    mount(app) {
+      app.use(healthRouter({}).routes());
+      app.use(authenticate({ userFile, logins, cliKey }));
+      app.use(metrics.router.routes());
+      app.use(registryRouter({ store, delete: config.storage.delete }).routes());
+    },
+  });
+  const http = stack.use(
+    await listenHttp(handler, {
+      listen: config.http.listen,
+      idleTimeout: config.http.idle_timeout,
+      shutdownGrace: config.http.shutdown_grace,
+    }).catch((error: unknown) => {
+      throw explainListen('http.listen', config.http.listen, error);
+    }),
+  );
+
+  const parts = stack.move();
+  return {
+    http: http.address,
+    get access() {
+      return userFile.access.mode;
+    },
+    [Symbol.asyncDispose]: () => parts.disposeAsync(),
+  };
+}
+
+/** Why a listener could not start, by the key that says where it listens. */
+function explainListen(key: string, address: ListenAddress, error: unknown): unknown {
+  const reasons = {
+    EADDRINUSE: 'another process listens there already',
+    EADDRNOTAVAIL: 'this machine has no such address',
+    EACCES: 'this user may not listen there',
+    ENOTFOUND: 'there is no such host',
+  };
+  for (const [code, reason] of Object.entries(reasons)) {
+    if (hasCode(error, code)) return new StartError(`${key} is ${formatAddress(address)}: ${reason}`, { cause: error });
+  }
+  return error;
+}
