@@ -1,0 +1,109 @@
+/**
+ * The tests against real programs: installs what is missing, runs them, closes with `N passed, N failed`.
+ *
+ *   npm run test:peers -- [--without PEER[,PEER…]] [arguments of vitest, such as the name of a test file]
+ *
+ * Which peers a test file needs, its imports say: it imports support/PEER.ts. A peer that cannot be had makes its tests
+ * fail, unless it is left out by name.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+
+/** Peers, and the packages of Debian that bring them. */
+const peers: ReadonlyMap<string, readonly string[]> = new Map([
+  ['docker', ['docker.io', 'busybox-static', 'ca-certificates']],
+  ['skopeo', ['skopeo', 'ca-certificates']],
+  ['registry2', ['docker-registry']],
+  ['elasticsearch', []],
+]);
+
+const root = resolve(import.meta.dirname, '../..');
+const folder = import.meta.dirname;
+
+/** Installs what is missing of some packages. Failing is not the end: the tests say what they miss. */
+function install(packages: readonly string[]): void {
+  const missing = packages.filter((name) => {
+    const { stdout } = spawnSync('dpkg-query', ['--show', '--showformat=${db:Status-Status}', name], {
+      encoding: 'utf8',
+    });
+    return stdout !== 'installed';
+  });
+  if (missing.length === 0) return;
+  const command = `apt-get install --no-install-recommends ${missing.join(' ')}`;
+  if (process.getuid?.() !== 0) {
+    console.error(`peers: ${missing.join(', ')} must be installed by root: ${command}`);
+    return;
+  }
+  console.error(`peers: ${command}`);
+  // The packages bring services, which would start on ports that are not theirs to take here.
+  const policy = '/usr/sbin/policy-rc.d';
+  const hold = !existsSync(policy);
+  if (hold) writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
+  try {
+    const options = ['--quiet', '--option', 'DPkg::Lock::Timeout=300'];
+    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+    for (const step of [['update'], ['install', '--yes', '--no-remove', '--no-install-recommends', ...missing]]) {
+      const { status, stdout, stderr } = spawnSync('apt-get', [...options, ...step], { env, encoding: 'utf8' });
+      if (status !== 0) console.error(`peers: apt-get ${step.join(' ')} failed:\n${stdout}${stderr}`);
+    }
+  } finally {
+    if (hold) rmSync(policy);
+  }
+}
+
+/** The peers that a test file needs. */
+function needs(file: string): string[] {
+  const text = readFileSync(join(folder, file), 'utf8');
+  return [...peers.keys()].filter((peer) => text.includes(`'./support/${peer}.ts'`));
+}
+
+/** Takes `--without` out of the arguments. */
+function parse(args: readonly string[]): { without: Set<string>; others: string[] } {
+  const without = new Set<string>();
+  const others: string[] = [];
+  for (let at = 0; at < args.length; at += 1) {
+    const arg = args[at] ?? '';
+    if (arg !== '--without' && !arg.startsWith('--without=')) {
+      others.push(arg);
+      continue;
+    }
+    const value = arg === '--without' ? (args[(at += 1)] ?? '') : arg.slice('--without='.length);
+    for (const name of value.split(',')) {
+      if (!peers.has(name)) throw new Error(`there is no peer ${name}; there are ${[...peers.keys()].join(', ')}`);
+      without.add(name);
+    }
+  }
+  return { without, others };
+}
+
+/** What vitest's report says. No report, or one without a test, is a failure. */
+function count(report: string): { passed: number; failed: number } {
+  if (!existsSync(report)) return { passed: 0, failed: 1 };
+  const { numPassedTests, numFailedTests, success } = JSON.parse(readFileSync(report, 'utf8'));
+  const nothing = numPassedTests + numFailedTests === 0;
+  // A file that fails outside of its tests has none that failed.
+  const failed = numFailedTests === 0 && (!success || nothing) ? 1 : numFailedTests;
+  return { passed: numPassedTests, failed };
+}
+
+const { without, others } = parse(process.argv.slice(2));
+const files = readdirSync(folder).filter((name) => name.endsWith('.test.ts'));
+const leftOut = files.filter((file) => needs(file).some((peer) => without.has(peer)));
+install([...new Set([...peers].filter(([name]) => !without.has(name)).flatMap(([, packages]) => packages))]);
+
+const scratch = mkdtempSync(join(tmpdir(), 'shiplog-peers-'));
+const report = process.env['SHIPLOG_TEST_REPORT'] ?? join(scratch, 'report.json');
+const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--config', 'test/peers/vitest.config.ts'];
+const exclude = leftOut.flatMap((file) => ['--exclude', `test/peers/${file}`]);
+const { status } = spawnSync(process.execPath, [...vitest, ...exclude, ...others], {
+  cwd: root,
+  stdio: 'inherit',
+  env: { ...process.env, SHIPLOG_TEST_REPORT: report },
+});
+const { passed, failed } = count(report);
+rmSync(scratch, { recursive: true });
+if (without.size > 0) console.log(`left out: ${[...without].join(', ')} (${leftOut.join(', ') || 'no test file'})`);
+console.log(`${passed} passed, ${failed} failed`);
+process.exitCode = status === 0 && failed === 0 ? 0 : 1;
