@@ -17,7 +17,7 @@ import { words } from './words.ts';
  * - A word or phrase is looked for in the message. What has separators in it is a phrase: `10.0.0.1` is four words side
  *   by side. A `*` may only stand at the end: `conn*`. A `*` alone is everything.
  * - A value is compared whole; `*` in it stands for any characters, also at the front, but not in quotes. `field:*`: the
- *   field is there. In a text field (`message`, `error.message`, `error.stack_trace`) the value is words.
+ *   field is there. In a flattened field (`fields.…`, `container.labels.…`) it may only stand at the end. In a text field (`message`, `error.message`, `error.stack_trace`) the value is words.
  * - `image:NAME` is a name with or without the registry's host; `image:NAME:TAG` and `image:NAME@DIGEST` ask for both.
  *   `container:` is a name or an id; 12 or more hex digits are also the start of an id.
  *
@@ -141,8 +141,13 @@ function term(token: Term): Query {
     case 'integer':
     case 'ip':
       return { kind: 'field', fields: names, pattern: plainValue(type, pattern, token) };
-    case 'keyword':
     case 'flattened':
+      if (pattern.length > 1 && (pattern.length > 2 || pattern[1] !== '')) {
+        // Elasticsearch cannot do more there.
+        throw new QuerySyntaxError('WILDCARD', token.position, 'in this field, * may only stand at the end');
+      }
+      return { kind: 'field', fields: names, pattern };
+    case 'keyword':
       if (token.field === 'image') return image(token.glyphs);
       if (token.field === 'container') return container(pattern);
       return { kind: 'field', fields: names, pattern };

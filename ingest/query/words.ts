@@ -1,3 +1,5 @@
+import type { estypes } from '@elastic/elasticsearch';
+
 /**
  * How text is cut into words. Both sinks search the same words because both follow this file:
  *
@@ -27,7 +29,7 @@ export function indexText(text: string): string {
 }
 
 /** The analyzer of Elasticsearch that finds the same words. */
-export const analysis = {
+export const analysis: estypes.IndicesIndexSettingsAnalysis = {
   analyzer: { shiplog_words: { type: 'custom', tokenizer: 'shiplog_words', filter: ['lowercase'] } },
   tokenizer: {
     shiplog_words: {
@@ -36,7 +38,7 @@ export const analysis = {
       tokenize_on_chars: ['whitespace', 'punctuation', 'symbol', ...otherSeparators()],
     },
   },
-} as const;
+};
 
 /** Separators that none of the tokenizer's classes has (Java's white space lacks those that do not break a line). */
 function otherSeparators(): string[] {

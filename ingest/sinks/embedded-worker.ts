@@ -16,6 +16,7 @@ interface Call<Q> {
 type Answer<R> = { readonly call: number; readonly result: R } | { readonly call: number; readonly failure: Failure };
 
 /** In the worker: answers each request in turn with what `handle` returns or throws. */
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- messages between threads have no type
 export function serve<Q>(handle: (request: Q) => unknown): void {
   parentPort?.on('message', (message: Call<Q>) => {
     const { call, request } = message;

@@ -15,7 +15,7 @@ export function evaluate(query: Query, document: unknown): boolean {
         const wanted = ` ${query.words.join(' ')}${query.prefix ? '' : ' '}`;
         return name === query.field && ` ${plainWords(value).join(' ')} `.includes(wanted);
       });
-    default:
+    case 'field':
       return leaves(document).some(
         ({ name, value }) =>
           query.fields.includes(name) && new RegExp(`^${query.pattern.map(escape).join('.*')}$`, 'sv').test(value),

@@ -13,7 +13,7 @@ export function printQuery(query: Query): string {
     case 'or':
       if (query.operands.length === 0) return query.kind === 'and' ? '*' : '(NOT *)';
       return `(${query.operands.map(printQuery).join(query.kind === 'and' ? ' AND ' : ' OR ')})`;
-    default:
+    case 'field':
       return `(${query.fields.map((field) => `${field}:${printPattern(query.pattern)}`).join(' OR ')})`;
   }
 }

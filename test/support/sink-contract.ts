@@ -342,20 +342,18 @@ function randomQuery(random_: Random, depth: number): Query {
     case 1: {
       const value = random_.pick([...vocabulary, 'info', 'error', '0', '1']);
       const at = random_.int(value.length);
-      const pattern = random_.pick([
-        [value],
-        [value.slice(0, at), ''],
-        ['', value.slice(at)],
-        ['', value.slice(0, at), ''],
-      ]);
-      const fields = random_.pick([
-        ['host.name'],
-        ['log.level'],
-        ['fields.x'],
-        ['fields.y.z'],
-        ['host.name', 'log.level'],
-      ]);
-      return { kind: 'field', fields, pattern };
+      const start = [value.slice(0, at), ''];
+      // In a flattened field only the end is free.
+      if (random_.chance(0.4)) {
+        return {
+          kind: 'field',
+          fields: [random_.pick(['fields.x', 'fields.y.z'])],
+          pattern: random_.pick([[value], start]),
+        };
+      }
+      const pattern = random_.pick([[value], start, ['', value.slice(at)], ['', value.slice(0, at), '']]);
+      const fields = random_.pick([['host.name'], ['log.level'], ['host.name', 'log.level']]);
+      return { kind: 'field', fields, pattern: pattern.length === 3 && at === 0 ? ['', ''] : pattern };
     }
     case 2:
       return { kind: 'not', operand: randomQuery(random_, depth - 1) };

@@ -1,0 +1,199 @@
+import { Client, type estypes } from '@elastic/elasticsearch';
+import type { Log } from '../log.ts';
+import { compare, decodeCursor, encodeCursor, type Position } from '../query/cursor.ts';
+import type { SearchPage, SearchRequest } from '../query/search.ts';
+import { toElasticsearch } from '../query/to-elasticsearch.ts';
+import type { LogDocument } from '../record.ts';
+import { isTooLarge, outcomeOf, toSinkError, type BulkItem } from './elasticsearch-errors.ts';
+import { prepareStream } from './elasticsearch-setup.ts';
+import { SinkError, type Outcome, type Sink } from './sink.ts';
+import { streamName, type StreamOptions } from './templates.ts';
+
+/** How Elasticsearch is reached, and which data stream is ours. All of it from the configuration only. */
+export interface ElasticsearchOptions extends StreamOptions {
+  readonly nodes: readonly string[];
+  /** Who we are; absent where security is off. */
+  readonly auth?: { readonly apiKey: string } | { readonly username: string; readonly password: string };
+  /** Certificate authorities to trust instead of the system's, as PEM. */
+  readonly ca?: string;
+  readonly log: Log;
+}
+
+/** After so many ms without an answer a request counts as lost; a bulk is sent again, and 409 tells what was stored. */
+const requestTimeout = 60_000;
+/** The most that Elasticsearch returns at once unless told otherwise (index.max_result_window). */
+const window = 10_000;
+
+/** The sink that writes to a data stream. It may be away: it is looked for at each delivery and search. */
+export function openElasticsearch(options: ElasticsearchOptions): Sink {
+  return new Elasticsearch(options);
+}
+
+class Elasticsearch implements Sink {
+  readonly name = 'elasticsearch';
+  readonly #client: Client;
+  readonly #options: ElasticsearchOptions;
+  readonly #stream: string;
+  #prepared: Promise<void> | undefined;
+
+  constructor(options: ElasticsearchOptions) {
+    const { nodes, auth, ca } = options;
+    this.#options = options;
+    this.#stream = streamName(options);
+    this.#client = new Client({
+      nodes: [...nodes],
+      ...(auth === undefined ? {} : { auth }),
+      ...(ca === undefined ? {} : { tls: { ca } }),
+      // The shipper tries again, by outcome.
+      maxRetries: 0,
+      requestTimeout,
+    });
+    this.#prepare().catch((error: unknown) => {
+      const reason = error instanceof Error ? error.message : String(error);
+      options.log.warn({ reason }, 'Elasticsearch is not ready yet');
+    });
+  }
+
+  async deliver(documents: readonly LogDocument[], signal: AbortSignal): Promise<Outcome[]> {
+    return this.#ask(signal, async () => {
+      await this.#prepare();
+      return this.#bulk(documents, signal);
+    });
+  }
+
+  async search(request: SearchRequest, signal: AbortSignal): Promise<SearchPage> {
+    const before = request.before === undefined ? undefined : decodeCursor(request.before);
+    return this.#ask(signal, () => this.#search(request, before, signal));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#client.close();
+  }
+
+  /** Version and templates, once, and again after each failure. */
+  #prepare(): Promise<void> {
+    this.#prepared ??= prepareStream(this.#client, this.#options, this.#options.log).catch((error: unknown) => {
+      this.#prepared = undefined;
+      throw toSinkError(error);
+    });
+    return this.#prepared;
+  }
+
+  async #ask<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    signal.throwIfAborted();
+    try {
+      return await work();
+    } catch (error) {
+      signal.throwIfAborted();
+      this.#prepared = undefined;
+      throw toSinkError(error);
+    }
+  }
+
+  async #bulk(documents: readonly LogDocument[], signal: AbortSignal): Promise<Outcome[]> {
+    if (documents.length === 0) return [];
+    const body = documents
+      .map(({ record, json }) => `{"create":{"_id":${JSON.stringify(record.id)}}}\n${json}`)
+      .join('\n');
+    try {
+      const { items } = await this.#client.bulk<string>(
+        {
+          index: this.#stream,
+          operations: [body],
+          require_data_stream: true,
+          filter_path: 'error,status,errors,items.*.status,items.*.error,items.*._index,items.*.failure_store',
+        },
+        { signal },
+      );
+      return judge(items, documents.length);
+    } catch (error) {
+      if (!isTooLarge(error)) throw error;
+      if (documents.length === 1) {
+        const reason = `larger than Elasticsearch, or a proxy before it, takes (413): ${body.length} characters`;
+        return [{ status: 'rejected', reason }];
+      }
+      const half = Math.ceil(documents.length / 2);
+      const first = await this.#bulk(documents.slice(0, half), signal);
+      return [...first, ...(await this.#bulk(documents.slice(half), signal))];
+    }
+  }
+
+  /**
+   * Sorts by time and sequence, which both have doc values anyway. Equal ones (of several spools) are ordered by id
+   * here: the last such group of a full page may be cut, so it is left for the next, which starts with all of it.
+   */
+  async #search(request: SearchRequest, before: Position | undefined, signal: AbortSignal): Promise<SearchPage> {
+    const wanted = request.limit + 1;
+    const hits: Hit[] = [];
+    let from = before;
+    for (;;) {
+      const size = Math.min(window, wanted - hits.length + spare);
+      const page = (await this.#page(request, from, size, signal)).toSorted(compare);
+      const isFull = page.length === size;
+      const last = page.at(-1);
+      const start = from;
+      const fresh = start === undefined ? page : page.filter((hit) => compare(hit, start) > 0);
+      const whole = isFull && last !== undefined ? fresh.filter((hit) => !isTie(hit, last)) : fresh;
+      // A group as large as the window cannot be taken whole: it is taken as it comes.
+      hits.push(...(whole.length === 0 ? fresh : whole));
+      if (!isFull || hits.length >= wanted || last === undefined) break;
+      from = whole.at(-1) ?? { ...last, id: '' };
+    }
+    const found = hits.slice(0, request.limit);
+    const last = found.at(-1);
+    const records = found.map(({ json }) => json);
+    return hits.length > found.length && last !== undefined ? { records, next: encodeCursor(last) } : { records };
+  }
+
+  /** Hits from a position on, with all that tie with it. */
+  async #page(request: SearchRequest, from: Position | undefined, size: number, signal: AbortSignal): Promise<Hit[]> {
+    const { since, until, query } = request;
+    const filter: estypes.QueryDslQueryContainer[] = query === undefined ? [] : [toElasticsearch(query)];
+    if (since !== undefined || until !== undefined) {
+      const range = { ...(since === undefined ? {} : { gte: since }), ...(until === undefined ? {} : { lt: until }) };
+      filter.push({ range: { '@timestamp': { ...range, format: 'epoch_millis' } } });
+    }
+    const { hits } = await this.#client.search(
+      {
+        index: this.#stream,
+        ignore_unavailable: true,
+        size,
+        track_total_hits: false,
+        query: { bool: { filter } },
+        sort: [
+          { '@timestamp': { order: 'desc', unmapped_type: 'date', numeric_type: 'date' } },
+          { 'event.sequence': { order: 'desc', unmapped_type: 'long', missing: 0 } },
+        ],
+        ...(from === undefined ? {} : { search_after: [from.time, from.sequence + 1] }),
+      },
+      { signal },
+    );
+    return hits.hits.map(({ _id: id = '', _source, sort: [time, sequence] = [] }) => {
+      return { id, time: Number(time), sequence: Number(sequence), json: JSON.stringify(_source) };
+    });
+  }
+}
+
+interface Hit extends Position {
+  readonly json: string;
+}
+
+/** Hits beyond those asked for, so that a tie at the end of a page rarely costs another request. */
+const spare = 50;
+
+function isTie(a: Position, b: Position): boolean {
+  return a.time === b.time && a.sequence === b.sequence;
+}
+
+function judge(items: readonly estypes.BulkResponse['items'][number][], expected: number): Outcome[] {
+  const answers = items.map((item): BulkItem | undefined => {
+    const { status, error, failure_store } = item.create ?? {};
+    return status === undefined
+      ? undefined
+      : { status, ...(error && { error }), ...(failure_store && { failure_store }) };
+  });
+  const known = answers.filter((answer) => answer !== undefined);
+  if (known.length !== expected)
+    throw new SinkError('unavailable', 'Elasticsearch answered for other documents than those sent');
+  return known.map(outcomeOf);
+}
