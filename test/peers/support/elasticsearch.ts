@@ -143,7 +143,7 @@ class Server implements Elasticsearch {
     if (pid === undefined) return;
     process.kill(pid, signal);
     for (let attempt = 0; attempt < 300; attempt += 1) {
-      if (!isAlive(pid)) return;
+      if (!(await isAlive(pid))) return;
       await sleep(100);
     }
     process.kill(pid, 'SIGKILL');
@@ -255,12 +255,8 @@ async function own(path: string, id: number): Promise<void> {
   for (const name of await readdir(path, { recursive: true })) await chown(join(path, name), id, id);
 }
 
-/** Whether a process runs; one that ended and was not waited for does not. */
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
+/** Whether a process runs. One that ended may stay as a zombie, since it is not our child. */
+async function isAlive(pid: number): Promise<boolean> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  return stat !== '' && !stat.includes(') Z ');
 }

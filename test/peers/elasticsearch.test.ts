@@ -1,0 +1,233 @@
+import { Client } from '@elastic/elasticsearch';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { analysis, words } from '../../ingest/query/words.ts';
+import { openElasticsearch, type ElasticsearchOptions } from '../../ingest/sinks/elasticsearch.ts';
+import { document, noon } from '../support/documents.ts';
+import { quiet } from '../support/log.ts';
+import { sinkContract, type SinkUnderTest } from '../support/sink-contract.ts';
+import { startElasticsearch, type Elasticsearch } from './support/elasticsearch.ts';
+
+const forever = new AbortController().signal;
+let server: Elasticsearch;
+let client: Client;
+let streams = 0;
+
+beforeAll(async () => {
+  server = await startElasticsearch();
+  client = new Client({ node: server.url });
+});
+
+afterAll(async () => {
+  await client.close();
+  await server[Symbol.asyncDispose]();
+});
+
+/** A data stream cannot be deleted there: each test has one of its own. */
+async function open(options: Partial<ElasticsearchOptions> = {}): Promise<SinkUnderTest & { stream: string }> {
+  streams += 1;
+  const dataset = `test${streams}`;
+  const sink = openElasticsearch({ nodes: [server.url], dataset, namespace: 'peers', log: quiet, ...options });
+  const stream = `logs-${dataset}-peers`;
+  return {
+    sink,
+    stream,
+    settled: async () => void (await client.indices.refresh({ index: stream })),
+    [Symbol.asyncDispose]: () => sink[Symbol.asyncDispose](),
+  };
+}
+
+describe('the sink’s contract', () => {
+  sinkContract(open);
+});
+
+test('every code point is cut and folded as the embedded store does it, but for those that are new in Unicode', async () => {
+  await client.indices.create({ index: 'words', settings: { analysis, 'index.analyze.max_token_count': 100_000 } });
+  const different: number[] = [];
+  for (let start = 0; start <= 0x10ffff; start += 8000) {
+    const points = Array.from({ length: 8000 }, (_, index) => start + index).filter(
+      (point) => point <= 0x10ffff && (point < 0xd800 || point > 0xdfff),
+    );
+    const texts = points.map((point) => `q${String.fromCodePoint(point)}z`);
+    const { tokens = [] } = await client.indices.analyze({ index: 'words', analyzer: 'shiplog_words', text: texts });
+    // Each text starts at a higher offset than the one before, by one more than its length.
+    let [offset, token] = [0, 0];
+    texts.forEach((text, index) => {
+      const found: string[] = [];
+      const end = offset + text.length;
+      for (; (tokens[token]?.start_offset ?? Infinity) < end; token += 1) found.push(tokens[token]?.token ?? '');
+      if (JSON.stringify(found) !== JSON.stringify(words(text))) different.push(points[index] ?? -1);
+      offset = end + 1;
+    });
+  }
+  // Java 25 knows Unicode 16, Node 24 knows Unicode 17.
+  expect(different.length).toBeLessThan(200);
+  expect(different.filter((point) => point < 0x20c1 || /\p{Cn}/v.test(String.fromCodePoint(point)))).toEqual([]);
+});
+
+test('the stream is a data stream under shiplog’s template, with its types and its retention', async () => {
+  await using under = await open({ retention: 30 * 86_400_000 });
+  await under.sink.deliver([document({ id: 'a', time: noon })], forever);
+  const resolved = await client.indices.resolveIndex({ name: under.stream });
+  expect(resolved.data_streams.map(({ name }) => name)).toEqual([under.stream]);
+  const template = await client.indices.getIndexTemplate({ name: `shiplog-${under.stream}` });
+  expect(template.index_templates[0]?.index_template.template?.lifecycle).toMatchObject({ data_retention: '30d' });
+  const fields = await client.fieldCaps({ index: under.stream, fields: '*' });
+  const types = Object.fromEntries(Object.entries(fields.fields).map(([name, kinds]) => [name, Object.keys(kinds)]));
+  expect(types).toMatchObject({
+    '@timestamp': ['date'],
+    message: ['text'],
+    'host.name': ['keyword'],
+    'event.sequence': ['long'],
+    'container.image.hash.all': ['keyword'],
+    fields: ['flattened'],
+    'source.ip': ['ip'],
+  });
+});
+
+test('documents that are to blame are rejected one by one, and the rest of their bulk is stored', async () => {
+  await using under = await open();
+  const wrong = [
+    { log: { syslog: { priority: 'high' } } },
+    { source: { ip: 'nowhere' } },
+    { fields: { ['k'.repeat(40_000)]: 'v' } },
+    { fields: 'no object' },
+    { host: 'a scalar' },
+    { message: { an: 'object' } },
+  ];
+  const documents = [
+    document({ id: 'good-1', time: noon }),
+    ...wrong.map((fields, index) => document({ id: `wrong-${index}`, time: noon, fields })),
+    document({
+      id: 'good-2',
+      time: noon,
+      fields: { fields: { long: 'x'.repeat(40_000) }, unknown: { deep: [1, {}] } },
+    }),
+  ];
+  const outcomes = await under.sink.deliver(documents, forever);
+  expect(outcomes.map(({ status }) => status)).toEqual(['indexed', ...wrong.map(() => 'rejected'), 'indexed']);
+});
+
+test('a block on the index means again later, for each document', async () => {
+  await using under = await open();
+  await under.sink.deliver([document({ id: 'a', time: noon })], forever);
+  const block = (on: boolean): Promise<unknown> =>
+    client.indices.putSettings({ index: under.stream, settings: { 'index.blocks.write': on } });
+  await block(true);
+  const [outcome] = await under.sink.deliver([document({ id: 'b', time: noon })], forever);
+  expect(outcome).toMatchObject({ status: 'retry', reason: expect.stringContaining('cluster_block_exception') });
+  await block(false);
+  expect(await under.sink.deliver([document({ id: 'b', time: noon })], forever)).toEqual([{ status: 'indexed' }]);
+});
+
+test('a search before the first document finds nothing', async () => {
+  await using under = await open();
+  expect(await under.sink.search({ limit: 10 }, forever)).toEqual({ records: [] });
+});
+
+describe('under strain', () => {
+  let small: Elasticsearch;
+  beforeAll(async () => {
+    const settings = ['http.max_content_length: 100kb', 'indexing_pressure.memory.limit: 300kb'].join('\n');
+    small = await startElasticsearch({ password: 'a secret', settings });
+  });
+  afterAll(() => small[Symbol.asyncDispose]());
+
+  const auth = { username: 'elastic', password: 'a secret' };
+  const text = (length: number): string => 'word '.repeat(length / 5);
+
+  test('a bulk that is too large is split, and a document that is too large alone is rejected', async () => {
+    await using under = await open({ nodes: [small.url], auth });
+    const sizes = [30_000, 30_000, 200_000, 30_000, 30_000, 30_000];
+    const documents = sizes.map((size, index) => document({ id: `${index}`, time: noon, message: text(size) }));
+    const outcomes = await under.sink.deliver(documents, forever);
+    expect(outcomes.map(({ status }) => status)).toEqual([
+      'indexed',
+      'indexed',
+      'rejected',
+      'indexed',
+      'indexed',
+      'indexed',
+    ]);
+  });
+
+  test('too many bulks at once are unavailable or to be tried again, and each document is stored in the end', async () => {
+    await using under = await open({ nodes: [small.url], auth });
+    let waiting = Array.from({ length: 60 }, (_, index) =>
+      document({ id: `${index}`, time: noon, message: text(50_000) }),
+    );
+    const strained: unknown[] = [];
+    for (let round = 0; round < 50 && waiting.length > 0; round += 1) {
+      const attempts = await Promise.allSettled(waiting.map((one) => under.sink.deliver([one], forever)));
+      const left = attempts.map((attempt) => {
+        if (attempt.status === 'rejected') expect(attempt.reason).toMatchObject({ code: 'unavailable' });
+        else if (attempt.value[0]?.status !== 'retry') return false;
+        return strained.push(attempt) > 0;
+      });
+      waiting = waiting.filter((_, index) => left[index]);
+    }
+    expect(waiting).toEqual([]);
+    expect(strained.length).toBeGreaterThan(0);
+  });
+
+  test('wrong credentials are refused with what to do, right ones and API keys are let in', async () => {
+    const one = [document({ id: 'a', time: noon })];
+    await using wrong = await open({ nodes: [small.url], auth: { username: 'elastic', password: 'wrong' } });
+    await expect(wrong.sink.deliver(one, forever)).rejects.toMatchObject({
+      code: 'refused',
+      message: expect.stringMatching(/401.*Check the user and password/),
+    });
+    const admin = new Client({ node: small.url, auth });
+    const key = await admin.security.createApiKey({ name: 'shiplog' });
+    const reader = await admin.security.createApiKey({
+      name: 'reader',
+      role_descriptors: { reader: { cluster: ['monitor'], indices: [{ names: ['logs-*'], privileges: ['read'] }] } },
+    });
+    await using keyed = await open({ nodes: [small.url], auth: { apiKey: key.encoded } });
+    expect(await keyed.sink.deliver(one, forever)).toEqual([{ status: 'indexed' }]);
+    await using reading = await open({ nodes: [small.url], auth: { apiKey: reader.encoded } });
+    await expect(reading.sink.deliver(one, forever)).rejects.toMatchObject({
+      code: 'refused',
+      message: expect.stringMatching(/POST \/_security\/api_key .*manage_index_templates/),
+    });
+    await admin.close();
+  });
+
+  test('the key that the advice names is enough; where an administrator put the templates, less is', async () => {
+    const admin = new Client({ node: small.url, auth });
+    await using first = await open({ nodes: [small.url], auth });
+    await first.sink.deliver([document({ id: 'a', time: noon })], forever);
+    const key = async (cluster: string[]): Promise<{ apiKey: string }> => {
+      const privileges = [
+        'auto_configure',
+        'create_doc',
+        'read',
+        'view_index_metadata',
+        'manage_data_stream_lifecycle',
+      ];
+      const indices = [{ names: ['logs-*-*'], privileges }];
+      const made = await admin.security.createApiKey({ name: 'a', role_descriptors: { a: { cluster, indices } } });
+      return { apiKey: made.encoded };
+    };
+    const enough = await key(['monitor', 'manage_index_templates']);
+    await using full = await open({ nodes: [small.url], auth: enough, retention: 86_400_000 });
+    expect(await full.sink.deliver([document({ id: 'b', time: noon })], forever)).toEqual([{ status: 'indexed' }]);
+    const dataset = first.stream.split('-')[1] ?? '';
+    await using less = await open({ nodes: [small.url], auth: await key(['monitor']), dataset });
+    expect(await less.sink.deliver([document({ id: 'c', time: noon })], forever)).toEqual([{ status: 'indexed' }]);
+    await admin.close();
+  });
+});
+
+test('away means unavailable; once it is back, what was stored is a duplicate and the rest is stored', async () => {
+  await using under = await open();
+  await under.sink.deliver([document({ id: 'a', time: noon })], forever);
+  await server.kill();
+  const both = ['a', 'b'].map((id) => document({ id, time: noon }));
+  await expect(under.sink.deliver(both, forever)).rejects.toMatchObject({ name: 'SinkError', code: 'unavailable' });
+  await expect(under.sink.search({ limit: 1 }, forever)).rejects.toMatchObject({ code: 'unavailable' });
+  await server.start();
+  const outcomes = await under.sink.deliver(both, forever);
+  expect(outcomes.map(({ status }) => status)).toEqual(['duplicate', 'indexed']);
+  await under.settled();
+  expect((await under.sink.search({ limit: 10 }, forever)).records).toHaveLength(2);
+});
