@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Logger } from 'pino';
+import type { ImageLookup } from '../ingest/images.ts';
 import { openDisk } from '../storage/drivers/disk.ts';
 import { openStore } from '../storage/store.ts';
 import { authenticate, makeUser } from './auth/authenticate.ts';
@@ -8,20 +8,18 @@ import { openCliKey } from './auth/cli-key.ts';
 import { createComparer } from './auth/comparer.ts';
 import { Logins } from './auth/logins.ts';
 import { isLoopback } from './auth/loopback.ts';
-import { hasCode } from './auth/system-error.ts';
+import { hasCode } from './system-error.ts';
 import { type Access, openUserFile } from './auth/user-file.ts';
-import type { Config, ListenAddress } from './config.ts';
-import { blockList, formatAddress } from './config/values.ts';
+import { type Config, formatAddress, type ListenAddress } from './config.ts';
+import { cliKeyFile, stateFolder, usersSeenFile } from './data-folder.ts';
 import { createApp } from './http/app.ts';
 import { healthRouter } from './http/health.ts';
 import { createMetrics } from './http/metrics.ts';
 import { listenHttp } from './http/server.ts';
+import { logsRouter } from './logs/router.ts';
+import type { LogPipeline } from './logs/pipeline.ts';
+import { blockList, clusterRules } from './networks.ts';
 import { registryRouter } from './registry/router.ts';
-
-/** Where the command line's key lies. */
-export function cliKeyFile(config: Config): string {
-  return join(config.data, 'state/cli-key');
-}
 
 /** The service cannot start as it is configured; the message says what to change. */
 export class StartError extends Error {
@@ -36,16 +34,22 @@ export interface Service extends AsyncDisposable {
   readonly access: Access['mode'];
 }
 
+/** What a service is started with beside its configuration. */
+export interface ServiceOptions {
+  readonly log: Logger;
+  readonly openPipeline?: (lookup: ImageLookup) => Promise<LogPipeline & AsyncDisposable>;
+}
+
 /** Starts everything that a configuration asks for. What was started is ended again if a later part fails. */
-export async function startService(config: Config, { log }: { log: Logger }): Promise<Service> {
+export async function startService(config: Config, { log, openPipeline }: ServiceOptions): Promise<Service> {
   await using stack = new AsyncDisposableStack();
-  await mkdir(join(config.data, 'state'), { recursive: true, mode: 0o700 });
+  await mkdir(stateFolder(config.data), { recursive: true, mode: 0o700 });
 
   const driver = await openDisk({ root: config.storage.disk.root });
   const store = stack.use(await openStore({ driver, indexMaxAge: config.storage.index_max_age }));
 
   const userFile = stack.use(
-    await openUserFile({ file: config.auth.htpasswd, seenFile: join(config.data, 'state/htpasswd-seen'), log }),
+    await openUserFile({ file: config.auth.htpasswd, seenFile: usersSeenFile(config.data), log }),
   );
   if (userFile.access.mode === 'open' && !isLoopback(config.http.listen.host)) {
     throw new StartError(
@@ -54,7 +58,10 @@ export async function startService(config: Config, { log }: { log: Logger }): Pr
     );
   }
   const logins = new Logins({ file: userFile, comparer: stack.use(createComparer()) });
-  const cliKey = await openCliKey(cliKeyFile(config));
+  const cliKey = await openCliKey(cliKeyFile(config.data));
+
+  const lookup: ImageLookup = ({ repository, digest }) => store.images.describe(repository, digest);
+  const pipeline = openPipeline === undefined ? undefined : stack.use(await openPipeline(lookup));
 
   const metrics = createMetrics();
   const handler = createApp({
@@ -65,6 +72,9 @@ export async function startService(config: Config, { log }: { log: Logger }): Pr
       app.use(healthRouter({}).routes());
       app.use(authenticate({ userFile, logins, cliKey }));
       app.use(metrics.router.routes());
+      if (pipeline !== undefined) {
+        app.use(logsRouter({ pipeline, clusterOf: clusterRules(config.ingest.tags.sources) }).routes());
+      }
       app.use(registryRouter({ store, delete: config.storage.delete }).routes());
     },
   });

@@ -1,6 +1,6 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { link, open, readFile, unlink } from 'node:fs/promises';
-import { hasCode } from './system-error.ts';
+import { hasCode } from '../system-error.ts';
 
 const shape = /^[\da-f]{64}$/;
 

@@ -6,7 +6,8 @@ import type { UserFile } from './user-file.ts';
 
 /** What became of a log-in. `retryAfter` in ms: too many failed, or too many wait. */
 export type Verdict =
-  | { readonly status: 'accepted' | 'refused' }
+  | { readonly status: 'accepted' }
+  | { readonly status: 'refused' }
   | { readonly status: 'wait'; readonly retryAfter: number };
 
 /** What is needed to judge log-ins. */

@@ -1,14 +1,11 @@
-import { BlockList, isIP } from 'node:net';
+import { isIP } from 'node:net';
+import { blockList, contains } from '../networks.ts';
 
-const loopback = new BlockList();
-loopback.addSubnet('127.0.0.0', 8, 'ipv4');
-loopback.addAddress('::1', 'ipv6');
+const loopback = blockList(['127.0.0.0/8', '::1']);
 
 /** Whether a host, as an address or a name, is this machine's loopback (RFC 6761 section 6.3 for the names). */
 export function isLoopback(host: string): boolean {
-  const family = isIP(host);
-  if (family === 0) return /^(?:.+\.)?localhost$/i.test(host);
-  return loopback.check(host, family === 4 ? 'ipv4' : 'ipv6');
+  return isIP(host) === 0 ? /^(?:.+\.)?localhost$/i.test(host) : contains(loopback, host);
 }
 
 /** The host of a `Host` field, without port and brackets. */

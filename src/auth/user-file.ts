@@ -2,7 +2,7 @@ import { type BigIntStats } from 'node:fs';
 import { open, readFile, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Logger } from 'pino';
-import { hasCode } from './system-error.ts';
+import { hasCode } from '../system-error.ts';
 import { parseHtpasswd, type Users } from './htpasswd.ts';
 
 /**

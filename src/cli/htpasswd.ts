@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, open, readFile, rename, stat, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { editHtpasswd, parseHtpasswd } from '../auth/htpasswd.ts';
-import { hasCode } from '../auth/system-error.ts';
+import { hasCode } from '../system-error.ts';
 import { loadConfig } from '../config.ts';
 import { type Command, CommandError, UsageError } from './command.ts';
 import { parseOptions } from './options.ts';

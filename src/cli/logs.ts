@@ -1,3 +1,91 @@
-import type { Command } from './command.ts';
+import { loadConfig } from '../config.ts';
+import { ask } from './client.ts';
+import { type Command, CommandError } from './command.ts';
+import { parseOptions } from './options.ts';
+import { renderJson, renderRecord } from './render.ts';
 
-export const logs: Command = async () => 0;
+const usage = `Usage: shiplog logs [QUERY] [OPTIONS]
+
+Prints records that match, oldest first: time, host, container or service, image, level, message.
+
+  QUERY                words and "phrases" of the message, field:value with *, AND OR NOT ( )
+  --since, --until T   a time such as 2026-08-03T10:00:00Z (UTC without a zone), or a while ago such as 5m
+  --limit N            the newest N of them (100 unless given, 50000 at most)
+  --image, --host, --cluster, --container X
+                       only what has this; * stands for anything
+  --json               whole records, a JSON object a line
+  --url URL            the server; else $SHIPLOG_URL, else the configured one
+  --user NAME:PASSWORD the log-in; else $SHIPLOG_USER and $SHIPLOG_PASSWORD; not needed on the server's machine
+  --config FILE        the configuration file
+`;
+
+const filters = ['image', 'host', 'cluster', 'container'] as const;
+
+/** `shiplog logs` */
+export const logs: Command = async ({ args, env }) => {
+  const text = { type: 'string' } as const;
+  const { values, positionals } = parseOptions(usage, {
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      since: text,
+      until: text,
+      limit: text,
+      image: text,
+      host: text,
+      cluster: text,
+      container: text,
+      url: text,
+      user: text,
+      config: text,
+      json: { type: 'boolean' },
+      help: { type: 'boolean', short: 'h' },
+    },
+  });
+  if (values.help === true) {
+    process.stdout.write(usage);
+    return 0;
+  }
+  const query = positionals.join(' ').trim();
+  const terms = filters.flatMap((name) => (values[name] === undefined ? [] : [`${name}:${escapeValue(values[name])}`]));
+  const parameters = new URLSearchParams();
+  const q = terms.length === 0 ? query : [...(query === '' ? [] : [`(${query})`]), ...terms].join(' ');
+  for (const [name, value] of Object.entries({ q, since: values.since, until: values.until, limit: values.limit })) {
+    if (value !== undefined && value !== '') parameters.set(name, value);
+  }
+  const answer = await ask(`/api/logs?${parameters.toString()}`, {
+    config: loadConfig({ file: values.config, env }),
+    env,
+    url: values.url,
+    user: values.user,
+  });
+  const colour = process.stdout.isTTY && (env['NO_COLOR'] ?? '') === '';
+  const render = (record: unknown): string =>
+    values.json === true ? renderJson(record) : renderRecord(record, { colour });
+  const lines = (await readPage(answer)).toReversed().map((record) => `${render(record)}\n`);
+  await write(lines.join(''));
+  return 0;
+};
+
+/** A value of the query language, whose separators are escaped; `*` keeps its meaning. */
+function escapeValue(value: string): string {
+  return value.replace(/[\s()"\\]/g, '\\$&');
+}
+
+async function readPage(answer: Response): Promise<unknown[]> {
+  const page: unknown = await answer.json().catch(() => undefined);
+  if (typeof page === 'object' && page !== null && 'records' in page && Array.isArray(page.records))
+    return page.records;
+  throw new CommandError(`${answer.url} answers something that is no page of records; is that a shiplog?`);
+}
+
+/** Writes to stdout; a reader that has seen enough (`| head`) is no error. */
+function write(text: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    process.stdout.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EPIPE') resolve();
+      else reject(error);
+    });
+    process.stdout.write(text, () => resolve());
+  });
+}

@@ -1,4 +1,4 @@
-import { BlockList, isIP } from 'node:net';
+import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 
@@ -94,17 +94,6 @@ function isNetwork(text: string): boolean {
   const family = isIP(host);
   if (family === 0 || host.includes('%') || rest !== undefined) return false;
   return prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= (family === 4 ? 32 : 128));
-}
-
-/** The set of networks that `network` accepted. */
-export function blockList(networks: readonly string[]): BlockList {
-  const list = new BlockList();
-  for (const text of networks) {
-    const [host = '', prefix] = text.split('/');
-    const family = isIP(host) === 4 ? 'ipv4' : 'ipv6';
-    list.addSubnet(host, Number(prefix ?? (family === 'ipv4' ? 32 : 128)), family);
-  }
-  return list;
 }
 
 /** A path; a relative one starts at `base`. */

@@ -2,6 +2,7 @@ import type { BlockList } from 'node:net';
 import { isIP } from 'node:net';
 import type { IncomingMessage } from 'node:http';
 import type { Middleware } from 'koa';
+import { contains } from '../networks.ts';
 
 /** Where a request comes from. */
 export interface Peer {
@@ -31,7 +32,7 @@ export function peerOf(request: IncomingMessage, trusted: BlockList): Peer {
   const direct = { address: plain(request.socket.remoteAddress ?? ''), port: request.socket.remotePort ?? 0 };
   const hops = [request.headers['x-forwarded-for'] ?? []].flat().join(',').split(',');
   let peer = direct;
-  while (isIn(peer.address, trusted)) {
+  while (contains(trusted, peer.address)) {
     const address = plain(hops.pop()?.trim() ?? '');
     if (isIP(address) === 0) break;
     peer = { address, port: 0 };
@@ -42,9 +43,4 @@ export function peerOf(request: IncomingMessage, trusted: BlockList): Peer {
 /** An IPv4 address that came as `::ffff:10.0.0.1`, as it is. */
 function plain(address: string): string {
   return address.startsWith('::ffff:') && isIP(address.slice(7)) === 4 ? address.slice(7) : address;
-}
-
-function isIn(address: string, list: BlockList): boolean {
-  const family = isIP(address);
-  return family !== 0 && list.check(address, family === 4 ? 'ipv4' : 'ipv6');
 }

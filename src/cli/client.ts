@@ -1,0 +1,85 @@
+import { readFile } from 'node:fs/promises';
+import { isLoopback } from '../auth/loopback.ts';
+import { type Config, formatAddress } from '../config.ts';
+import { cliKeyFile } from '../data-folder.ts';
+import { hasCode } from '../system-error.ts';
+import { CommandError, UsageError } from './command.ts';
+
+/** How a running server is reached. */
+export interface ClientOptions {
+  readonly config: Config;
+  readonly env: NodeJS.ProcessEnv;
+  /** `--url`; else `$SHIPLOG_URL`, else the configured listener. */
+  readonly url: string | undefined;
+  /** `--user name:password`; else `$SHIPLOG_USER` and `$SHIPLOG_PASSWORD`, else the key that the server left. */
+  readonly user: string | undefined;
+}
+
+/** Asks a running server. @throws {CommandError} which says what to do. */
+export async function ask(path: string, options: ClientOptions): Promise<Response> {
+  const base = baseUrl(options);
+  const authorization = await authorize(base, options);
+  const url = new URL(path, base);
+  let answer: Response;
+  try {
+    // Credentials are for this server; so a redirect is not followed.
+    answer = await fetch(url, { redirect: 'manual', headers: authorization === undefined ? {} : { authorization } });
+  } catch (error) {
+    const { cause } = error instanceof Error ? error : {};
+    const reason = cause instanceof Error && cause.message !== '' ? cause.message : String(error);
+    throw new CommandError(
+      `no shiplog answers at ${base.origin} (${reason}); is it running (npm start)? ` +
+        'For another one give --url or $SHIPLOG_URL.',
+      { cause: error },
+    );
+  }
+  if (answer.ok) return answer;
+  throw new CommandError(`${base.origin} answers ${answer.status}: ${await explain(answer)}`);
+}
+
+function baseUrl({ url, env, config }: ClientOptions): URL {
+  const text = url ?? env['SHIPLOG_URL'];
+  if (text === undefined || text === '') {
+    const { host, port } = config.http.listen;
+    const wildcards: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
+    return new URL(`http://${formatAddress({ host: wildcards[host] ?? host, port })}`);
+  }
+  if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol)) {
+    throw new UsageError(`expected a URL such as http://127.0.0.1:5000, not ${text}`);
+  }
+  return new URL(text);
+}
+
+async function authorize(base: URL, { config, env, url, user }: ClientOptions): Promise<string | undefined> {
+  const login = user ?? env['SHIPLOG_USER'] ?? '';
+  if (login !== '') {
+    const colon = login.indexOf(':');
+    const name = colon < 0 ? login : login.slice(0, colon);
+    const password = colon < 0 ? env['SHIPLOG_PASSWORD'] : login.slice(colon + 1);
+    if (password === undefined)
+      throw new UsageError('a password is needed too: --user NAME:PASSWORD, or $SHIPLOG_PASSWORD');
+    return `Basic ${Buffer.from(`${name}:${password}`).toString('base64')}`;
+  }
+  // The key is for this machine's server, and goes nowhere else.
+  const isOurs = (url ?? env['SHIPLOG_URL'] ?? '') === '' || isLoopback(base.hostname.replace(/^\[|\]$/g, ''));
+  if (!isOurs) return undefined;
+  try {
+    return `Bearer ${await readFile(cliKeyFile(config.data), 'utf8')}`;
+  } catch (error) {
+    if (hasCode(error, 'ENOENT') || hasCode(error, 'EACCES')) return undefined;
+    throw error;
+  }
+}
+
+/** What an answer says is wrong, and what helps. */
+async function explain(answer: Response): Promise<string> {
+  const text = await answer.text();
+  if (answer.status === 401)
+    return 'it wants a user; give --user NAME:PASSWORD, or $SHIPLOG_USER and $SHIPLOG_PASSWORD';
+  try {
+    const body: { errors: { message: string }[] } = JSON.parse(text);
+    return body.errors.map(({ message }) => message).join('; ');
+  } catch {
+    return `${answer.statusText}; is that a shiplog?`;
+  }
+}

@@ -1,0 +1,44 @@
+import { escapeControls } from '../escape.ts';
+
+const colours: readonly [levels: RegExp, code: number][] = [
+  [/^(?:emerg|alert|crit|fatal|panic|err)/i, 31],
+  [/^warn/i, 33],
+  [/^(?:info|notice)/i, 32],
+  [/^(?:debug|trace)/i, 90],
+];
+
+/**
+ * A record as a line for people: time, host, container or service, image, level, message. What could steer a terminal
+ * is made visible; what is not known is `-`.
+ */
+export function renderRecord(record: unknown, { colour }: { colour: boolean }): string {
+  const image = read(record, 'shiplog.image.repository') ?? read(record, 'container.image.name');
+  const tag = read(record, 'container.image.tag');
+  const level = read(record, 'log.level');
+  const fields = [
+    read(record, '@timestamp'),
+    read(record, 'host.name'),
+    read(record, 'container.name') ?? read(record, 'service.name'),
+    image === undefined || tag === undefined ? image : `${image}:${tag}`,
+  ].map((field) => escapeControls(field ?? '-'));
+  const code = colours.find(([levels]) => levels.test(level ?? ''))?.[1];
+  const shown = escapeControls(level ?? '-');
+  fields.push(colour && code !== undefined ? `\u001b[${code}m${shown}\u001b[0m` : shown);
+  return `${fields.join(' ')} ${escapeControls(read(record, 'message') ?? '')}`;
+}
+
+/** A record as JSON on one line; the control characters that JSON lets stand are escaped in its way. */
+export function renderJson(record: unknown): string {
+  return JSON.stringify(record).replace(/\p{Cc}/gu, (character) => `\\u00${character.charCodeAt(0).toString(16)}`);
+}
+
+/** The text at a path; of a list the first. Undefined where there is none. */
+function read(record: unknown, path: string): string | undefined {
+  let value: unknown = record;
+  for (const key of path.split('.')) {
+    if (typeof value !== 'object' || value === null) return undefined;
+    value = new Map<string, unknown>(Object.entries(value)).get(key);
+  }
+  const first: unknown = Array.isArray(value) ? value[0] : value;
+  return typeof first === 'string' || typeof first === 'number' ? String(first) : undefined;
+}
