@@ -96,7 +96,7 @@ class Elasticsearch implements Sink {
       .map(({ record, json }) => `{"create":{"_id":${JSON.stringify(record.id)}}}\n${json}`)
       .join('\n');
     try {
-      const { items } = await this.#client.bulk<string>(
+      const answer: Partial<estypes.BulkResponse> = await this.#client.bulk<string>(
         {
           index: this.#stream,
           operations: [body],
@@ -105,7 +105,7 @@ class Elasticsearch implements Sink {
         },
         { signal },
       );
-      return judge(items, documents.length);
+      return judge(answer.items ?? [], documents.length);
     } catch (error) {
       if (!isTooLarge(error)) throw error;
       if (documents.length === 1) {
@@ -153,12 +153,14 @@ class Elasticsearch implements Sink {
       const range = { ...(since === undefined ? {} : { gte: since }), ...(until === undefined ? {} : { lt: until }) };
       filter.push({ range: { '@timestamp': { ...range, format: 'epoch_millis' } } });
     }
-    const { hits } = await this.#client.search(
+    const answer: Partial<estypes.SearchResponse> = await this.#client.search(
       {
         index: this.#stream,
         ignore_unavailable: true,
         size,
         track_total_hits: false,
+        // Rather none than some.
+        allow_partial_search_results: false,
         query: { bool: { filter } },
         sort: [
           { '@timestamp': { order: 'desc', unmapped_type: 'date', numeric_type: 'date' } },
@@ -168,7 +170,8 @@ class Elasticsearch implements Sink {
       },
       { signal },
     );
-    return hits.hits.map(({ _id: id = '', _source, sort: [time, sequence] = [] }) => {
+    if (answer.hits === undefined) throw new SinkError('unavailable', 'Elasticsearch answered a search without hits');
+    return answer.hits.hits.map(({ _id: id = '', _source, sort: [time, sequence] = [] }) => {
       return { id, time: Number(time), sequence: Number(sequence), json: JSON.stringify(_source) };
     });
   }
