@@ -16,7 +16,7 @@ export interface SearchRequest {
 
 /** What was found. */
 export interface SearchPage {
-  /** ECS documents as JSON text, newest first. */
+  /** ECS documents as JSON text, newest first. May be fewer than asked for, even none, before the end: see `next`. */
   readonly records: readonly string[];
   /** The cursor to go on with; absent at the end. */
   readonly next?: string;

@@ -9,12 +9,37 @@ export type Leaf = Extract<Query, { kind: 'words' | 'field' }>;
 
 /** The scalars under a dotted name in a document, as texts: through arrays, and through keys that have dots themselves. */
 export function valuesAt(document: unknown, name: string): string[] {
-  if (Array.isArray(document)) return document.flatMap((item) => valuesAt(item, name));
-  if (!isObject(document)) return [];
-  const found = Object.hasOwn(document, name) ? scalars(document[name]) : [];
+  return walk(document, pathOf(name));
+}
+
+/** A name, and the ways to part it into a key and what is looked for under it. */
+interface Path {
+  readonly name: string;
+  readonly splits: readonly { readonly key: string; readonly rest: Path }[];
+}
+
+const paths = new Map<string, Path>();
+
+/** Kept, since a name is asked of each document. Names come from users: the memory is bounded. */
+function pathOf(name: string): Path {
+  const known = paths.get(name);
+  if (known !== undefined) return known;
+  const splits: { key: string; rest: Path }[] = [];
   for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1)) {
-    const key = name.slice(0, dot);
-    if (Object.hasOwn(document, key)) found.push(...valuesAt(document[key], name.slice(dot + 1)));
+    splits.push({ key: name.slice(0, dot), rest: pathOf(name.slice(dot + 1)) });
+  }
+  const path = { name, splits };
+  if (paths.size >= 1000) paths.clear();
+  paths.set(name, path);
+  return path;
+}
+
+function walk(value: unknown, path: Path): string[] {
+  if (Array.isArray(value)) return value.flatMap((item) => walk(item, path));
+  if (!isObject(value)) return [];
+  const found = Object.hasOwn(value, path.name) ? scalars(value[path.name]) : [];
+  for (const { key, rest } of path.splits) {
+    if (Object.hasOwn(value, key)) found.push(...walk(value[key], rest));
   }
   return found;
 }

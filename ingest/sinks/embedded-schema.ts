@@ -29,7 +29,7 @@ const schema = `
   ) STRICT;
   CREATE INDEX documents_source ON documents (source);
   CREATE VIRTUAL TABLE words USING fts5 (message, content = '', columnsize = 0, tokenize = 'ascii');
-  INSERT INTO words (words, rank) VALUES ('automerge', 8);
+  INSERT INTO words (words, rank) VALUES ('automerge', 16);
   PRAGMA user_version = 1;
 `;
 
@@ -68,8 +68,10 @@ export function dayFiles(directory: string): string[] {
 export function openForWriting(directory: string, name: string): DatabaseSync {
   const database = new DatabaseSync(join(directory, name), { timeout: busyTimeout });
   try {
-    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -32768;');
-    database.exec('PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864; BEGIN IMMEDIATE;');
+    database.exec(
+      'PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -32768;',
+    );
+    database.exec('PRAGMA wal_autocheckpoint = 2000; PRAGMA journal_size_limit = 67108864; BEGIN IMMEDIATE;');
     if (versionOf(database) === 0) database.exec(schema);
     database.exec('COMMIT');
     syncDirectory(directory);

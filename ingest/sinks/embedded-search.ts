@@ -50,7 +50,7 @@ function search(task: SearchTask): Found {
     // What is newer than all the rest is certain; a page must get on from where the one before ended.
     const place: Position = { time: next.greatest + 1, sequence: 0, id: '' };
     if (Date.now() > task.deadline && (task.before === undefined || compare(place, task.before) > 0)) {
-      const certain = hits.filter((hit) => hit.time > next.greatest).slice(0, task.limit);
+      const certain = hits.filter((hit) => hit.time > next.greatest);
       return { records: certain.map(({ json }) => json), next: place };
     }
   }

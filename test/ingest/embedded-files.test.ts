@@ -5,7 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Log } from '../../ingest/log.ts';
+import { compare, type Position } from '../../ingest/query/cursor.ts';
 import { parseQuery } from '../../ingest/query/parse.ts';
+import type { Found, SearchTask } from '../../ingest/sinks/embedded-search.ts';
 import { describeFailure, WorkerClient } from '../../ingest/sinks/embedded-worker.ts';
 import { openEmbedded, type EmbeddedOptions, type EmbeddedSink } from '../../ingest/sinks/embedded.ts';
 import { document, noon, type Sketch } from '../support/documents.ts';
@@ -80,6 +82,32 @@ test('a search goes by the time of the line across files that overlap', async ()
     before = page.next;
   } while (before !== undefined);
   expect(found).toEqual(expected);
+});
+
+test('past its deadline a search answers with what is certain, and each page gets on, to the end', async () => {
+  await using store = await Store.open();
+  await using search = new WorkerClient<SearchTask, Found>(
+    new URL('../../ingest/sinks/embedded-search.ts', import.meta.url),
+  );
+  const sketches = Array.from({ length: 60 }, (_, index) => ({
+    id: `id-${index}`,
+    time: noon + index,
+    // Three files that overlap, and three that do not.
+    createdAt: noon + (index < 30 ? index % 3 : Math.floor(index / 10)) * day,
+    message: `${index}`,
+  }));
+  await store.store(...sketches);
+  const pages: string[][] = [];
+  let before: Position | undefined;
+  do {
+    const task = { directory: store.directory, limit: 25, deadline: 0, ...(before === undefined ? {} : { before }) };
+    const found = await search.ask(task);
+    if (before !== undefined && found.next !== undefined) expect(compare(found.next, before)).toBeGreaterThan(0);
+    before = found.next;
+    pages.push(found.records.map((json) => String(JSON.parse(json).message)));
+  } while (before !== undefined);
+  expect(pages.flat()).toEqual(sketches.map(({ message }) => message).toReversed());
+  expect(pages.slice(0, 3).map((page) => page.length)).toEqual([10, 10, 10]);
 });
 
 test('documents of one time that come in many batches keep the order of their sequence', async () => {
