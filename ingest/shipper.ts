@@ -1,0 +1,311 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { StoredBlock } from './block.ts';
+import type { Log } from './log.ts';
+import type { LogDocument } from './record.ts';
+import type { DeadLetter } from './sinks/dead-letters.ts';
+import { type Outcome, type Sink, SinkError } from './sinks/sink.ts';
+import type { Journal } from './spool/journal.ts';
+import { addTo, emptyLedger, type Ledger } from './spool/ledger.ts';
+import type { Position, ReadItem } from './spool/reader.ts';
+
+/** What makes documents of blocks. */
+export interface Renderer {
+  documents(block: StoredBlock, signal: AbortSignal): Promise<readonly { readonly document: LogDocument }[]>;
+}
+
+/** What a shipper works with. */
+export interface ShipperOptions {
+  readonly renderer: Renderer;
+  readonly sink: Pick<Sink, 'deliver'>;
+  readonly deadLetters: { add(letters: readonly DeadLetter[]): Promise<void> };
+  readonly log: Log;
+  /** First and longest wait before something is tried again, in ms. */
+  readonly backoff?: readonly [first: number, longest: number];
+}
+
+/** Why nothing is delivered at the moment; undefined: nothing is wrong. */
+export interface SinkTrouble {
+  readonly code: SinkError['code'];
+  readonly reason: string;
+  /** ms since 1970 */
+  readonly since: number;
+}
+
+/** Characters of JSON in one delivery. */
+const largestDelivery = 8 * 1024 * 1024;
+/** How often the checkpoint is saved while there is more to deliver, in ms. A death costs as much to be delivered again. */
+const saveEvery = 500;
+const complainEvery = 60_000;
+
+interface Rendered {
+  readonly documents: readonly LogDocument[];
+  readonly size: number;
+  readonly counts: Partial<Ledger>;
+  readonly after: Position;
+}
+
+/**
+ * Delivers what journals hold. One delivery is under way at a time, while the next is read and rendered; what waits when
+ * one ends goes out at once, so that a record never waits for others. Nothing is dropped: what the sink will never take
+ * goes to the dead letters first, all else is tried again for ever.
+ */
+export class Shipper {
+  readonly #options: ShipperOptions;
+  readonly #backoff: readonly [number, number];
+  #trouble: SinkTrouble | undefined;
+  #complained = 0;
+  #inFlight = 0;
+
+  constructor(options: ShipperOptions) {
+    this.#options = options;
+    this.#backoff = options.backoff ?? [100, 5000];
+  }
+
+  get trouble(): SinkTrouble | undefined {
+    return this.#trouble;
+  }
+
+  /** Records that were read and are not settled. */
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  /** Delivers a journal to its end, or until the signal ends it; a checkpoint is saved then. */
+  async ship(journal: Journal, signal: AbortSignal): Promise<void> {
+    const ended = new AbortController();
+    const both = AbortSignal.any([signal, ended.signal]);
+    const queue = new RenderQueue();
+    const reading = this.#render(journal, queue, both).finally(() => queue.end());
+    try {
+      await this.#deliverAll(journal, queue, both);
+    } finally {
+      ended.abort();
+      queue.end();
+      await reading.catch((error: unknown) => {
+        if (!signal.aborted) throw error;
+      });
+      this.#inFlight -= queue.records;
+    }
+    await journal.save();
+  }
+
+  async #render(journal: Journal, queue: RenderQueue, signal: AbortSignal): Promise<void> {
+    for await (const item of journal.read(signal)) {
+      const rendered = await this.#renderItem(journal, item, signal);
+      this.#inFlight += rendered.documents.length;
+      await queue.put(rendered);
+      if (signal.aborted) return;
+    }
+  }
+
+  async #renderItem(journal: Journal, item: ReadItem, signal: AbortSignal): Promise<Rendered> {
+    if (item.kind === 'damage') {
+      const quarantinedBytes = await journal.quarantine(item);
+      return { documents: [], size: 0, counts: { quarantinedBytes }, after: item.after };
+    }
+    const documents = (await this.#options.renderer.documents(item.block, signal)).map(({ document }) => document);
+    const size = documents.reduce((sum, { json }) => sum + json.length, 0);
+    const counts = { readBytes: item.block.payload.length, readRecords: documents.length };
+    return { documents, size, counts, after: item.after };
+  }
+
+  async #deliverAll(journal: Journal, queue: RenderQueue, signal: AbortSignal): Promise<void> {
+    let saved = performance.now();
+    for (;;) {
+      if (queue.empty) await this.#trySave(journal, signal);
+      const batch = await queue.take();
+      if (batch === undefined || signal.aborted) return;
+      const documents = batch.flatMap(({ documents }) => documents);
+      const counts = emptyLedger();
+      for (const rendered of batch) addTo(counts, rendered.counts);
+      for (const part of slices(documents)) addTo(counts, await this.#deliver(part, signal));
+      if (signal.aborted) return;
+      const last = batch.at(-1);
+      if (last !== undefined) journal.advance(last.after, counts);
+      this.#inFlight -= documents.length;
+      if (performance.now() - saved > saveEvery) {
+        await this.#trySave(journal, signal);
+        saved = performance.now();
+      }
+    }
+  }
+
+  /** A disk that fails at this moment ends nothing: what is not noted would only be delivered again. */
+  async #trySave(journal: Journal, signal: AbortSignal): Promise<void> {
+    try {
+      await journal.save();
+    } catch (error) {
+      if (!signal.aborted) this.#options.log.error({ err: error, directory: journal.id }, 'a checkpoint was not saved');
+    }
+  }
+
+  /** Sees to it that each document is settled; answers what became of them. Aborted, it answers what was done so far. */
+  async #deliver(documents: readonly LogDocument[], signal: AbortSignal): Promise<Partial<Ledger>> {
+    const counts = { indexedRecords: 0, failureStoreRecords: 0, deadLetteredRecords: 0 };
+    let left = documents;
+    for (let attempt = 0; left.length > 0 && !signal.aborted; attempt += 1) {
+      if (attempt > 0) await this.#wait(attempt, signal);
+      const outcomes = await this.#attempt(left, signal);
+      if (outcomes === undefined) continue;
+      const retry: LogDocument[] = [];
+      const letters: DeadLetter[] = [];
+      let reason = '';
+      for (const [index, document] of left.entries()) {
+        const outcome = outcomes[index] ?? { status: 'retry', reason: 'the sink said nothing of it' };
+        switch (outcome.status) {
+          case 'indexed':
+          case 'duplicate':
+            counts.indexedRecords += 1;
+            break;
+          case 'failure_store':
+            counts.failureStoreRecords += 1;
+            break;
+          case 'rejected':
+            letters.push({ id: document.record.id, reason: outcome.reason, document: document.json });
+            break;
+          case 'retry':
+            retry.push(document);
+            ({ reason } = outcome);
+            break;
+        }
+      }
+      await this.#bury(letters, signal);
+      counts.deadLetteredRecords += letters.length;
+      if (retry.length > 0) this.#complain('unavailable', reason);
+      // Only progress starts the waits anew.
+      if (retry.length < left.length) attempt = 0;
+      left = retry;
+    }
+    return counts;
+  }
+
+  async #attempt(documents: readonly LogDocument[], signal: AbortSignal): Promise<readonly Outcome[] | undefined> {
+    try {
+      const outcomes = await this.#options.sink.deliver(documents, signal);
+      if (this.#trouble !== undefined)
+        this.#options.log.info({ since: this.#trouble.since }, 'the log sink takes records again');
+      this.#trouble = undefined;
+      return outcomes;
+    } catch (error) {
+      if (signal.aborted) return undefined;
+      const code = error instanceof SinkError ? error.code : 'unavailable';
+      this.#complain(code, error instanceof Error ? error.message : String(error));
+      return undefined;
+    }
+  }
+
+  async #bury(letters: readonly DeadLetter[], signal: AbortSignal): Promise<void> {
+    if (letters.length === 0) return;
+    const [{ reason } = { reason: '' }] = letters;
+    for (let attempt = 1; !signal.aborted; attempt += 1) {
+      try {
+        await this.#options.deadLetters.add(letters);
+        this.#options.log.warn(
+          { records: letters.length, reason },
+          'the log sink rejected records; they are in the dead letters',
+        );
+        return;
+      } catch (error) {
+        this.#options.log.error(
+          { err: error, records: letters.length },
+          'dead letters cannot be written; they are tried again',
+        );
+        await this.#wait(attempt, signal);
+      }
+    }
+  }
+
+  #complain(code: SinkError['code'], reason: string): void {
+    const now = Date.now();
+    const changed = this.#trouble?.reason !== reason;
+    this.#trouble = { code, reason, since: this.#trouble?.since ?? now };
+    if (!changed && now - this.#complained < complainEvery) return;
+    this.#complained = now;
+    const { log } = this.#options;
+    const fields = { reason, since: this.#trouble.since };
+    if (code === 'refused')
+      log.error(fields, 'the log sink refuses all records until someone mends it; they wait in the spool');
+    else log.warn(fields, 'the log sink takes no records at the moment; they wait in the spool');
+  }
+
+  /** Waits longer with each attempt, by chance up to half as long again, so that instances do not come all at once. */
+  async #wait(attempt: number, signal: AbortSignal): Promise<void> {
+    const [first, longest] = this.#backoff;
+    const ms = Math.min(longest, first * 2 ** Math.min(attempt - 1, 16));
+    await sleep(ms * (1 + Math.random() / 2), undefined, { signal }).catch(() => undefined);
+  }
+}
+
+/** Runs of documents that are not too much for one delivery. */
+function* slices(documents: readonly LogDocument[]): Generator<readonly LogDocument[]> {
+  let start = 0;
+  let size = 0;
+  for (const [index, { json }] of documents.entries()) {
+    if (index > start && size + json.length > largestDelivery) {
+      yield documents.slice(start, index);
+      start = index;
+      size = 0;
+    }
+    size += json.length;
+  }
+  if (start < documents.length) yield documents.slice(start);
+}
+
+/** What is rendered and waits to be delivered: bounded by characters. */
+class RenderQueue {
+  #items: Rendered[] = [];
+  #size = 0;
+  #ended = false;
+  #gate = Promise.withResolvers<void>();
+
+  get empty(): boolean {
+    return this.#items.length === 0;
+  }
+
+  /** Records that wait. */
+  get records(): number {
+    return this.#items.reduce((sum, { documents }) => sum + documents.length, 0);
+  }
+
+  /** Resolves when there is room for more. */
+  async put(item: Rendered): Promise<void> {
+    this.#items.push(item);
+    this.#size += item.size;
+    this.#changed();
+    while (this.#size > 2 * largestDelivery && !this.#ended) await this.#change();
+  }
+
+  /** As much as makes one delivery; undefined: it is the end. */
+  async take(): Promise<Rendered[] | undefined> {
+    while (this.#items.length === 0) {
+      if (this.#ended) return undefined;
+      await this.#change();
+    }
+    let count = 0;
+    let size = 0;
+    for (const item of this.#items) {
+      if (count > 0 && size + item.size > largestDelivery) break;
+      size += item.size;
+      count += 1;
+    }
+    this.#size -= size;
+    const taken = this.#items.splice(0, count);
+    this.#changed();
+    return taken;
+  }
+
+  end(): void {
+    this.#ended = true;
+    this.#changed();
+  }
+
+  /** Resolves at the next change. */
+  #change(): Promise<void> {
+    return this.#gate.promise;
+  }
+
+  #changed(): void {
+    this.#gate.resolve();
+    this.#gate = Promise.withResolvers();
+  }
+}

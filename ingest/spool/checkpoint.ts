@@ -1,0 +1,35 @@
+import { crc32 } from 'node:zlib';
+import { type FileSystem, hasCode, replaceFile } from './file-system.ts';
+import { emptyLedger, type Ledger, ledgerKeys } from './ledger.ts';
+import type { Position } from './reader.ts';
+
+/** How far a directory is delivered, and its ledger up to there. */
+export interface Checkpoint {
+  readonly position: Position;
+  readonly ledger: Ledger;
+}
+
+const name = 'checkpoint';
+
+/** Saves a checkpoint durably: two lines, the JSON and its CRC-32 in hex. */
+export async function saveCheckpoint(fileSystem: FileSystem, directory: string, checkpoint: Checkpoint): Promise<void> {
+  const json = JSON.stringify(checkpoint);
+  await replaceFile(fileSystem, directory, name, Buffer.from(`${json}\n${crc32(json).toString(16)}\n`));
+}
+
+/** Reads the checkpoint; where there is none, or it is damaged, the start: what was delivered is delivered again. */
+export async function loadCheckpoint(fileSystem: FileSystem, directory: string): Promise<Checkpoint> {
+  const start: Checkpoint = { position: { segment: 0, offset: 0 }, ledger: emptyLedger() };
+  let text: string;
+  try {
+    text = Buffer.from(await fileSystem.readFile(`${directory}/${name}`)).toString();
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return start;
+    throw error;
+  }
+  const [json = '', checksum] = text.split('\n');
+  if (checksum !== crc32(json).toString(16)) return start;
+  const { position, ledger }: Checkpoint = JSON.parse(json);
+  for (const key of ledgerKeys) start.ledger[key] = ledger[key];
+  return { position, ledger: start.ledger };
+}

@@ -1,0 +1,13 @@
+/** Why the spool did not take a block: `full` (of its bound, or the disk), `io` (the disk fails), `closed`. */
+export type SpoolErrorCode = 'full' | 'io' | 'closed';
+
+/** A block was not taken; it is not in the spool. */
+export class SpoolError extends Error {
+  override readonly name = 'SpoolError';
+  readonly code: SpoolErrorCode;
+
+  constructor(code: SpoolErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}

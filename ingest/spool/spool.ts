@@ -1,0 +1,222 @@
+/**
+ * The spool: what came in, durably, until the sink has it.
+ *
+ *     spool/
+ *       ledger.db                      the ledgers of directories that are gone
+ *       quarantine/                    bytes that could not be read
+ *       20261124T094700-5f3a9c01b2d4/  one life of one process
+ *         lock                         held as long as the process lives (lock.ts)
+ *         00000001.segment             blocks (segment.ts), appended by its owner (writer.ts)
+ *         checkpoint                   how far it is delivered, and the ledger up to there
+ *
+ * A process writes only to a directory that it made. Directories whose owner is dead are taken over by whoever gets
+ * their lock, delivered, and removed.
+ *
+ * Who races with whom:
+ *
+ * - A new directory and one who looks for orphans: it is made as `.new-NAME`, locked, and then renamed. Whoever sees it
+ *   under its name finds it locked. One that died before the rename holds nothing, and is removed by who gets its lock.
+ * - Two who look for orphans: one gets the lock. The other may come after the first has removed all but the directory,
+ *   makes a new lock file and finds nothing: the ledger counts a name once, and the directory is removed again.
+ * - The reader and a commit: a segment's length is raised after `fdatasync` (and of a new file the directory's sync)
+ *   succeeded, and the reader goes by that length alone.
+ * - The checkpoint and a deletion: a segment is deleted after a checkpoint behind its end is durable.
+ * - The past ledger and the removal of a directory: the ledger first. A death between the two leaves a directory that is
+ *   taken over again, and counts no more, for the past ledger knows its name.
+ */
+import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Block } from '../block.ts';
+import type { Log } from '../log.ts';
+import { SpoolError } from './errors.ts';
+import { type FileSystem, hasCode, nodeFileSystem, syncDirectory } from './file-system.ts';
+import { adopt, Journal, type JournalContext, lockName } from './journal.ts';
+import { addTo, emptyLedger, type Ledger, openPastLedger, type PastLedger } from './ledger.ts';
+import { type Lock, type TakeLock, takeSqliteLock } from './lock.ts';
+import { SegmentWriter } from './writer.ts';
+
+/** How the spool is opened. Sizes in bytes. */
+export interface SpoolOptions {
+  /** Made if need be. */
+  readonly directory: string;
+  /** Of all files; beyond it nothing is taken. */
+  readonly maxSize: number;
+  readonly log: Log;
+  readonly segmentSize?: number;
+  readonly fileSystem?: FileSystem;
+  readonly takeLock?: TakeLock;
+  readonly past?: PastLedger;
+  /** A clock in µs since 1970. */
+  readonly now?: () => number;
+}
+
+/** The ledger over all directories, with what is left to be read. */
+export interface SpoolTotals extends Ledger {
+  readonly unreadBytes: number;
+}
+
+const warnings = [0.95, 0.8, 0.5];
+
+/** Opens the spool with a new directory for this life. */
+export async function openSpool(options: SpoolOptions): Promise<Spool> {
+  const { directory: root, fileSystem = nodeFileSystem, log, takeLock = takeSqliteLock } = options;
+  await fileSystem.mkdir(root, { recursive: true });
+  await syncDirectory(fileSystem, `${root}/..`);
+  const past = options.past ?? openPastLedger(`${root}/ledger.db`);
+  const context: JournalContext = { root, fileSystem, past, log };
+  const now = options.now ?? (() => Math.floor((performance.timeOrigin + performance.now()) * 1000));
+
+  const stamp = new Date(now() / 1000).toISOString().replaceAll(/[-:]|\.\d+Z/g, '');
+  const id = `${stamp}-${randomBytes(6).toString('hex')}`;
+  await fileSystem.mkdir(`${root}/.new-${id}`, { recursive: true });
+  const lock = takeLock(`${root}/.new-${id}/${lockName}`);
+  if (lock === undefined) throw new Error(`a new directory in ${root} is locked already`);
+  await fileSystem.rename(`${root}/.new-${id}`, `${root}/${id}`);
+  await syncDirectory(fileSystem, root);
+
+  const writer = new SegmentWriter({
+    directory: `${root}/${id}`,
+    fileSystem,
+    segmentSize: options.segmentSize ?? 64 * 1024 * 1024,
+    log,
+    now,
+  });
+  const checkpoint = { position: { segment: 0, offset: 0 }, ledger: emptyLedger() };
+  const live = new Journal(id, context, lock, writer, checkpoint);
+  return new Spool(options.maxSize, context, takeLock, writer, live);
+}
+
+/** What came in, until it is delivered. */
+export class Spool implements AsyncDisposable {
+  /** This life's own directory. */
+  readonly live: Journal;
+  readonly #maxSize: number;
+  readonly #context: JournalContext;
+  readonly #takeLock: TakeLock;
+  readonly #writer: SegmentWriter;
+  readonly #orphans = new Map<string, Journal>();
+  #pending = 0;
+  #failedUntil = 0;
+  #warned = 0;
+
+  constructor(maxSize: number, context: JournalContext, takeLock: TakeLock, writer: SegmentWriter, live: Journal) {
+    this.#maxSize = maxSize;
+    this.#context = context;
+    this.#takeLock = takeLock;
+    this.#writer = writer;
+    this.live = live;
+  }
+
+  /** Resolves when the block is durable. @throws {SpoolError} it is not in the spool. */
+  async append(block: Block): Promise<void> {
+    const size = this.size + this.#pending;
+    if (size + block.payload.length > this.#maxSize) {
+      throw new SpoolError('full', `the spool is full: ${size} of ${this.#maxSize} bytes`);
+    }
+    this.#pending += block.payload.length;
+    try {
+      await this.#writer.append(block);
+    } catch (error) {
+      // Whether the disk takes something again, the next attempt finds out; but not at once.
+      if (error instanceof SpoolError && error.code !== 'closed') this.#failedUntil = performance.now() + 1000;
+      throw error;
+    } finally {
+      this.#pending -= block.payload.length;
+    }
+    this.#warn();
+  }
+
+  /** Bytes of all files that this process answers for. */
+  get size(): number {
+    return [this.live, ...this.#orphans.values()].reduce((sum, { size }) => sum + size, 0);
+  }
+
+  /** Whether nothing is taken at the moment. */
+  get full(): boolean {
+    return this.size + this.#pending >= this.#maxSize || performance.now() < this.#failedUntil;
+  }
+
+  /** Resolves when something may be taken again, or the signal ends it. */
+  async untilWritable(signal: AbortSignal): Promise<void> {
+    while (this.full && !signal.aborted) await sleep(50, undefined, { signal }).catch(() => undefined);
+  }
+
+  get totals(): SpoolTotals {
+    const sum = { ...this.#context.past.total };
+    for (const journal of [this.live, ...this.#orphans.values()]) addTo(sum, journal.ledger);
+    const { committedBytes, readBytes, droppedBytes, quarantinedBytes } = sum;
+    return { ...sum, unreadBytes: committedBytes - readBytes - droppedBytes - quarantinedBytes };
+  }
+
+  /** Takes over the directories of processes that are dead: those that it did not have yet, oldest first. */
+  async adopt(): Promise<Journal[]> {
+    const { root, fileSystem } = this.#context;
+    const found: Journal[] = [];
+    for (const name of (await fileSystem.readdir(root)).toSorted()) {
+      if (!/^(?:\.new-)?\d{8}T\d{6}-[0-9a-f]{12}$/.test(name) || name === this.live.id || this.#orphans.has(name))
+        continue;
+      const lock = this.#lock(name);
+      if (lock === undefined) continue;
+      if (name.startsWith('.new-')) {
+        await this.#discard(name, lock);
+        continue;
+      }
+      const journal = await adopt(name, this.#context, lock);
+      this.#orphans.set(name, journal);
+      found.push(journal);
+    }
+    return found;
+  }
+
+  #lock(name: string): Lock | undefined {
+    try {
+      return this.#takeLock(`${this.#context.root}/${name}/${lockName}`);
+    } catch (error) {
+      // It was removed meanwhile.
+      if (hasCode(error, 'ENOENT', 'ERR_SQLITE_ERROR')) return undefined;
+      throw error;
+    }
+  }
+
+  /** Removes a directory whose maker died before it had its name. */
+  async #discard(name: string, lock: Lock): Promise<void> {
+    const { root, fileSystem } = this.#context;
+    lock[Symbol.dispose]();
+    await fileSystem.unlink(`${root}/${name}/${lockName}`).catch(() => undefined);
+    await fileSystem.rmdir(`${root}/${name}`).catch(() => undefined);
+  }
+
+  /** Ends a directory of another life that is delivered. */
+  async retire(journal: Journal): Promise<void> {
+    await journal.retire();
+    this.#orphans.delete(journal.id);
+  }
+
+  /** Takes nothing more; what is being committed is finished. The live directory can be read to its end. */
+  close(): Promise<void> {
+    return this.#writer.close();
+  }
+
+  /** Ends the spool; what is not delivered is left to the next life. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+    for (const journal of this.#orphans.values()) await journal.release();
+    await this.live.save();
+    if (this.live.size === 0) await this.live.retire();
+    else await this.live.release();
+    this.#context.past[Symbol.dispose]();
+  }
+
+  #warn(): void {
+    const share = this.size / this.#maxSize;
+    const level = warnings.find((level) => share >= level) ?? 0;
+    if (level > this.#warned) {
+      const percent = Math.floor(share * 100);
+      this.#context.log.warn(
+        { percent, maxSize: this.#maxSize },
+        'the spool fills up: the log sink is too slow, or away',
+      );
+    }
+    this.#warned = level;
+  }
+}
