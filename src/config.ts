@@ -164,9 +164,7 @@ class Loader {
       issue.code === 'invalid_type' && issue.expected === 'object' ? 'expected keys below it' : issue.message;
     const value = get(tree, issue.path);
     const shown =
-      value === undefined || (key !== undefined && keys.get(key)?.secret === true)
-        ? ''
-        : `, not ${JSON.stringify(value)}`;
+      value === undefined || (key !== undefined && keys.get(key)?.secret === true) ? '' : `, not ${show(value)}`;
     const origin = this.#origins.get(key ?? place) ?? this.#file ?? 'default';
     return [`${place} (${origin}): ${message}${shown}`];
   }
@@ -180,6 +178,11 @@ class Loader {
     const near = nearest(name, new Set(sections)) ?? sections.find((key) => key.split('.').at(-1) === last);
     return `${this.#line(name, 'there is no such key')}${near === undefined ? '' : `; did you mean ${near}?`}`;
   }
+}
+
+/** A wrong value for a message, without the user that a URL may have in it. */
+function show(value: unknown): string {
+  return JSON.stringify(value).replace(/\/\/[^/"]*@/g, '//********@');
 }
 
 function secretKeys(): Key[] {

@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import type { ImageLookup } from '../ingest/images.ts';
 import { openDisk } from '../storage/drivers/disk.ts';
+import { StorageError } from '../storage/errors.ts';
 import { openStore } from '../storage/store.ts';
 import { authenticate, makeUser } from './auth/authenticate.ts';
 import { openCliKey } from './auth/cli-key.ts';
@@ -60,7 +61,15 @@ export async function startService(config: Config, { log, openPipeline }: Servic
   const logins = new Logins({ file: userFile, comparer: stack.use(createComparer()) });
   const cliKey = await openCliKey(cliKeyFile(config.data));
 
-  const lookup: ImageLookup = ({ repository, digest }) => store.images.describe(repository, digest);
+  const lookup: ImageLookup = async ({ repository, digest }) => {
+    try {
+      return await store.images.describe(repository, digest);
+    } catch (error) {
+      // A line may name anything; what no repository can be called is not known, now or later.
+      if (error instanceof StorageError && error.code.endsWith('_INVALID')) return undefined;
+      throw error;
+    }
+  };
   const pipeline = openPipeline === undefined ? undefined : stack.use(await openPipeline(lookup));
 
   const metrics = createMetrics();

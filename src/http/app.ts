@@ -16,14 +16,14 @@ export interface AppOptions {
   readonly mount: (app: Koa<RequestState>) => void;
 }
 
+/** A client that went away, which is no error of the server; Koa tells of these as of any other. */
+const connectionError = /^(?:ERR_STREAM_PREMATURE_CLOSE|ECONNRESET|ECONNABORTED|EPIPE|ETIMEDOUT|HPE_.*)$/;
+
 /** The application: who asks, the log, times, answers to failures, and then what was mounted. */
 export function createApp({ log, metrics, trustedProxies, mount }: AppOptions): RequestListener {
   const app = new Koa<RequestState>();
   app.on('error', (error: NodeJS.ErrnoException) => {
-    // An answer whose reader went away is no error of the server.
-    if (error.code !== 'ERR_STREAM_PREMATURE_CLOSE' && error.code !== 'ECONNRESET' && error.code !== 'EPIPE') {
-      log.error({ err: error }, 'an answer broke off');
-    }
+    if (!connectionError.test(error.code ?? '')) log.error({ err: error }, 'an answer broke off');
   });
   app.use(async (ctx, next) => {
     ctx.state.peer = peerOf(ctx.req, trustedProxies);

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ParameterizedContext } from 'koa';
@@ -19,6 +19,11 @@ const drainLimit = { bytes: 16 * 1024 * 1024, ms: 5000 } as const;
 /** A body below this is read to its end, and the connection is kept. */
 const smallBody = 64 * 1024;
 
+/** The status of an answer that ended; 499, as nginx has it, where the client went away before it began. */
+export function finalStatus(response: ServerResponse): number {
+  return response.headersSent ? response.statusCode : 499;
+}
+
 const failures = new WeakMap<IncomingMessage, Failure>();
 
 /** How a request failed; undefined where it did not. */
@@ -36,7 +41,6 @@ export const answerFailures: Handler = async (ctx, next) => {
   } catch (cause) {
     if (ctx.headerSent || !ctx.writable) {
       // Nobody is there to be answered, and whatever failed after that is no fault of the server.
-      if (!ctx.headerSent) ctx.res.statusCode = 499;
       ctx.respond = false;
       ctx.res.destroy();
       return;

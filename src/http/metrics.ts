@@ -1,5 +1,6 @@
 import { Router } from '@koa/router';
 import { collectDefaultMetrics, Histogram, Registry } from 'prom-client';
+import { finalStatus } from './failures.ts';
 import type { Handler, RequestState } from './state.ts';
 
 /** What is measured, and how it is asked for. */
@@ -34,7 +35,7 @@ export function createMetrics(): Metrics {
       ctx.res.once('close', () => {
         const { _matchedRoute: route } = ctx;
         duration.observe(
-          { route: typeof route === 'string' ? route : 'none', code: String(ctx.res.statusCode) },
+          { route: typeof route === 'string' ? route : 'none', code: String(finalStatus(ctx.res)) },
           (performance.now() - start) / 1000,
         );
       });

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import { escapeControls } from '../escape.ts';
-import { failureOf } from './failures.ts';
+import { failureOf, finalStatus } from './failures.ts';
 import type { Handler } from './state.ts';
 
 /**
@@ -18,7 +18,7 @@ export function logRequests(log: Logger): Handler {
       const fields = {
         method: ctx.method,
         path: escapeControls(ctx.path),
-        status: res.statusCode,
+        status: finalStatus(res),
         ms: Math.round(performance.now() - start.at),
         received: socket.bytesRead - start.read,
         sent: socket.bytesWritten - start.written,

@@ -27,6 +27,7 @@ const maxConnections = 8192;
 /** Starts to listen. Rejects with the system's error, such as EADDRINUSE. */
 export async function listenHttp(handler: RequestListener, options: HttpServerOptions): Promise<HttpServer> {
   const server = createServer({ requestTimeout: 0, headersTimeout, keepAliveTimeout, maxHeaderSize });
+  const sockets = new Set<Socket>();
   const requests = new Map<Socket, { request: IncomingMessage; response: ServerResponse }>();
   let ending = false;
 
@@ -37,14 +38,17 @@ export async function listenHttp(handler: RequestListener, options: HttpServerOp
     if (current !== undefined && isOurTurn(current.request, socket)) socket.setTimeout(options.idleTimeout);
     else socket.destroy();
   });
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
   server.on('request', (request, response) => {
     const { socket } = request;
     requests.set(socket, { request, response });
     if (ending) response.setHeader('Connection', 'close');
     response.once('close', () => {
       if (requests.get(socket)?.response === response) requests.delete(socket);
-      // A connection that goes idle now would otherwise stay until its keep-alive ends.
-      if (ending) setImmediate(() => server.closeIdleConnections());
+      if (ending && !requests.has(socket)) socket.destroySoon();
     });
     handler(request, response);
   });
@@ -59,8 +63,10 @@ export async function listenHttp(handler: RequestListener, options: HttpServerOp
     async [Symbol.asyncDispose]() {
       if (ending) return;
       ending = true;
-      for (const { response } of requests.values()) {
-        if (!response.headersSent) response.setHeader('Connection', 'close');
+      for (const socket of sockets) {
+        const response = requests.get(socket)?.response;
+        if (response === undefined) socket.destroy();
+        else if (!response.headersSent) response.setHeader('Connection', 'close');
       }
       await end(server, options.shutdownGrace);
     },

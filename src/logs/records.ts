@@ -65,6 +65,7 @@ class RecordReader {
         if (this.#byte === CLOSE_BRACKET) break;
         if (this.#byte !== COMMA) throw invalid(`after record ${index} of the array a comma or ] is missing`);
         this.#at += 1;
+        this.#skipSpace();
       }
     }
     this.#at += 1;

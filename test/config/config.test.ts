@@ -1,0 +1,284 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import * as fc from 'fast-check';
+import { parse } from 'yaml';
+import { afterAll, describe, expect, test } from 'vitest';
+import { type Config, ConfigError, loadConfig, printConfig } from '../../src/config.ts';
+import { keys, variable } from '../../src/config/keys.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'shiplog-test-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+let count = 0;
+function file(text: string): string {
+  const name = join(folder, `${(count += 1)}.yml`);
+  writeFileSync(name, text);
+  return name;
+}
+
+function load(text: string, env: Record<string, string> = {}): Config {
+  return loadConfig({ file: file(text), env });
+}
+
+function problems(text: string, env: Record<string, string> = {}): string {
+  try {
+    load(text, env);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems.join('\n').replaceAll(folder, '');
+    throw error;
+  }
+  return '';
+}
+
+test('without any configuration there are defaults for all, and everything listens on the loopback', () => {
+  const config = loadConfig({ env: {} });
+  const root = resolve(import.meta.dirname, '../..');
+  expect(config).toEqual({
+    data: join(root, 'data'),
+    http: {
+      listen: { host: '127.0.0.1', port: 5000 },
+      trusted_proxies: [],
+      idle_timeout: 60_000,
+      shutdown_grace: 20_000,
+    },
+    auth: { htpasswd: join(root, 'data/htpasswd') },
+    storage: { delete: true, index_max_age: 60_000, disk: { root: join(root, 'data/registry') } },
+    ingest: {
+      syslog: {
+        tcp: { host: '127.0.0.1', port: 5514 },
+        udp: { host: '127.0.0.1', port: 5514 },
+        max_frame: 2 ** 20,
+      },
+      spool: { max_size: 8 * 2 ** 30 },
+      tags: { cluster: 'default', sources: [] },
+    },
+    logs: { sink: 'embedded', embedded: { retention: 7 * 86_400_000, max_size: 10 * 2 ** 30 } },
+  });
+});
+
+test('the configuration is frozen, down to its leaves', () => {
+  const config = load('ingest: { tags: { sources: [{ cidr: 10.0.0.0/8, cluster: a }] } }');
+  const open: string[] = [];
+  const walk = (value: unknown, place: string): void => {
+    if (typeof value !== 'object' || value === null) return;
+    if (!Object.isFrozen(value)) open.push(place);
+    for (const [key, part] of Object.entries(value)) walk(part, `${place}.${key}`);
+  };
+  walk(config, 'config');
+  expect(open).toEqual([]);
+});
+
+test('the environment wins over the file, and the file over the defaults', () => {
+  const text = 'http: { listen: "127.0.0.1:1", idle_timeout: 5s }';
+  const { http } = load(text, { SHIPLOG_HTTP_LISTEN: '[::1]:2' });
+  expect(http).toMatchObject({ listen: { host: '::1', port: 2 }, idle_timeout: 5000, shutdown_grace: 20_000 });
+});
+
+test('$SHIPLOG_CONFIG names the file, --config wins over it', () => {
+  const [one, two] = [file('ingest: { tags: { cluster: one } }'), file('ingest: { tags: { cluster: two } }')];
+  expect(loadConfig({ env: { SHIPLOG_CONFIG: one } }).ingest.tags.cluster).toBe('one');
+  expect(loadConfig({ file: two, env: { SHIPLOG_CONFIG: one } }).ingest.tags.cluster).toBe('two');
+});
+
+test('relative paths start at the configuration file, not at the working folder', () => {
+  const config = load('data: d\nauth: { htpasswd: ../users }', { SHIPLOG_STORAGE_DISK_ROOT: 'images' });
+  expect(config.data).toBe(join(folder, 'd'));
+  expect(config.auth.htpasswd).toBe(join(folder, '../users'));
+  expect(config.storage.disk.root).toBe(join(folder, 'images'));
+});
+
+test('every key can be set in the environment: whatever stands there is in force, or refused', () => {
+  const env = { SHIPLOG_LOGS_SINK: 'elasticsearch', SHIPLOG_LOGS_ELASTICSEARCH_NODES: 'http://a' };
+  const before = printConfig(load('', env));
+  for (const key of keys.values()) {
+    const changed = { ...env, [variable(key.name)]: '?' };
+    const answer = problems('', changed);
+    expect(answer, key.name).not.toContain('no such key');
+    if (answer === '') expect(printConfig(load('', changed)), key.name).not.toBe(before);
+  }
+  expect(keys.size).toBeGreaterThan(20);
+  expect(problems('', { SHIPLOG_INGEST_SPOOL_MAX_SIZE: 'big' })).toBe(
+    'ingest.spool.max_size ($SHIPLOG_INGEST_SPOOL_MAX_SIZE): expected a size such as 512KiB, 64MiB or 8GiB, not "big"',
+  );
+});
+
+test('lists in the environment are separated by commas; entries with two keys by =', () => {
+  const { http, ingest, logs } = load('', {
+    SHIPLOG_HTTP_TRUSTED_PROXIES: '127.0.0.1/32, 10.0.0.1',
+    SHIPLOG_INGEST_TAGS_SOURCES: '10.1.0.0/16=prod,fd00::/8=test',
+    SHIPLOG_LOGS_SINK: 'elasticsearch',
+    SHIPLOG_LOGS_ELASTICSEARCH_NODES: 'http://a:9200,https://b',
+    SHIPLOG_STORAGE_DELETE: 'false',
+  });
+  expect(http.trusted_proxies).toEqual(['127.0.0.1/32', '10.0.0.1']);
+  expect(ingest.tags.sources).toEqual([
+    { cidr: '10.1.0.0/16', cluster: 'prod' },
+    { cidr: 'fd00::/8', cluster: 'test' },
+  ]);
+  expect(logs).toMatchObject({ sink: 'elasticsearch', elasticsearch: { nodes: ['http://a:9200', 'https://b'] } });
+});
+
+describe('what is wrong is said with its key, where it came from, and what is expected', () => {
+  const cases: readonly [what: string, text: string, env: Record<string, string>, expected: string][] = [
+    [
+      'an unknown key of the file',
+      'http: { lisen: "127.0.0.1:1" }',
+      {},
+      'http.lisen (/N.yml): there is no such key; did you mean http.listen?',
+    ],
+    [
+      'a key in the wrong section',
+      'retention: 3d',
+      {},
+      'retention (/N.yml): there is no such key; did you mean logs.embedded.retention?',
+    ],
+    ['an unknown key that looks like none', 'zzzzzzzzzzzz: 1', {}, 'zzzzzzzzzzzz (/N.yml): there is no such key'],
+    [
+      'an unknown variable',
+      '',
+      { SHIPLOG_HTTP_LISTN: 'x' },
+      '$SHIPLOG_HTTP_LISTN: there is no such key; did you mean $SHIPLOG_HTTP_LISTEN?',
+    ],
+    ['a flag', 'storage: { delete: perhaps }', {}, 'storage.delete (/N.yml): expected true or false, not "perhaps"'],
+    [
+      'a number where a duration belongs',
+      'http: { idle_timeout: 60 }',
+      {},
+      'http.idle_timeout (/N.yml): expected a duration such as 500ms, 60s, 5m, 12h or 7d, not 60',
+    ],
+    [
+      'an address without a port',
+      '',
+      { SHIPLOG_HTTP_LISTEN: 'localhost' },
+      'http.listen ($SHIPLOG_HTTP_LISTEN): expected host:port, such as 127.0.0.1:5000 or [::1]:5000, not "localhost"',
+    ],
+    [
+      'a port that is none',
+      'ingest: { syslog: { tcp: "127.0.0.1:70000" } }',
+      {},
+      'ingest.syslog.tcp (/N.yml): expected host:port, such as 127.0.0.1:5514, or off, not "127.0.0.1:70000"',
+    ],
+    [
+      'a network in a list',
+      'http: { trusted_proxies: [10.0.0.0/8, 10.0.0.0/33] }',
+      {},
+      'http.trusted_proxies.1 (/N.yml): expected a network such as 10.1.0.0/16, or an address, not "10.0.0.0/33"',
+    ],
+    ['a section that is a value', 'http: 5000', {}, 'http (/N.yml): expected keys below it, not 5000'],
+    ['a file that has no keys', '- a', {}, '/N.yml: expected keys with values, such as "data: ./data"'],
+    [
+      'a sink that there is not',
+      'logs: { sink: loki }',
+      {},
+      'logs.sink (/N.yml): expected embedded or elasticsearch, not "loki"',
+    ],
+    [
+      'Elasticsearch without nodes',
+      '',
+      { SHIPLOG_LOGS_SINK: 'elasticsearch' },
+      'logs.elasticsearch.nodes (/N.yml): logs.sink is elasticsearch, so this must name at least one node',
+    ],
+    [
+      'a user in a URL',
+      'logs: { elasticsearch: { nodes: ["http://u:p@a"] } }',
+      {},
+      'logs.elasticsearch.nodes.0 (/N.yml): expected a URL without a user in it; use username and password, not "http://********@a"',
+    ],
+  ];
+  test.each(cases)('%s', (_what, text, env, expected) => {
+    expect(problems(text, env).replace(/\/\d+\.yml/g, '/N.yml')).toBe(expected);
+  });
+
+  test('YAML that cannot be read, with its line', () => {
+    expect(problems('http: {\n')).toMatch(/at line 2/);
+  });
+
+  test('a file that is not there', () => {
+    expect(() => loadConfig({ file: join(folder, 'none'), env: {} })).toThrow(/none: cannot be read: ENOENT/);
+  });
+
+  test('everything that is wrong at once', () => {
+    expect(problems('http: { listen: x, nope: 1 }', { SHIPLOG_X: '1' }).split('\n')).toHaveLength(3);
+  });
+});
+
+test("variables that Kubernetes sets for a service of this name, and the command line's, are no errors", () => {
+  const env = {
+    SHIPLOG_SERVICE_HOST: '10.0.0.1',
+    SHIPLOG_SERVICE_PORT_HTTP: '5000',
+    SHIPLOG_PORT: 'tcp://10.0.0.1:5000',
+    SHIPLOG_PORT_5000_TCP_ADDR: '10.0.0.1',
+    SHIPLOG_URL: 'http://x',
+    SHIPLOG_USER: 'u',
+    SHIPLOG_PASSWORD: 'p',
+  };
+  expect(problems('', env)).toBe('');
+});
+
+describe('secrets', () => {
+  const base = 'logs: { sink: elasticsearch, elasticsearch: { nodes: ["http://a"], username: u';
+  const secret = join(folder, 'secret');
+  writeFileSync(secret, 'hunter2\n');
+
+  test.each<[string, string, Record<string, string>]>([
+    ['in the file', `${base}, password: hunter2 } }`, {}],
+    ['as the name of a file in the file', `${base}, password_file: secret } }`, {}],
+    ['in the environment', `${base} } }`, { SHIPLOG_LOGS_ELASTICSEARCH_PASSWORD: 'hunter2' }],
+    ['as the name of a file in the environment', `${base} } }`, { SHIPLOG_LOGS_ELASTICSEARCH_PASSWORD_FILE: secret }],
+    ['the environment wins', `${base}, password: other } }`, { SHIPLOG_LOGS_ELASTICSEARCH_PASSWORD_FILE: secret }],
+  ])('%s', (_what, text, env) => {
+    const config = load(text, env);
+    expect(config.logs).toMatchObject({ elasticsearch: { password: 'hunter2' } });
+    expect(printConfig(config)).not.toContain('hunter2');
+    expect(parse(printConfig(config))).toMatchObject({ logs: { elasticsearch: { password: '********' } } });
+  });
+
+  test('given twice, without their user, or beside a key, are errors; none shows a secret', () => {
+    const answers = [
+      problems(`${base}, password: hunter2, password_file: secret } }`),
+      problems(`${base}, password: hunter2, api_key: hunter2 } }`),
+      problems(`${base} } }`),
+      problems(`${base}, password: [hunter2] } }`),
+      problems(`${base}, password_file: missing } }`),
+      problems(`${base} } }`, {
+        SHIPLOG_LOGS_ELASTICSEARCH_PASSWORD_FILE: secret,
+        SHIPLOG_LOGS_ELASTICSEARCH_PASSWORD: 'hunter2',
+      }),
+    ];
+    expect(answers.join('\n')).not.toContain('hunter2');
+    expect(
+      answers.map((answer) => /(not both|is needed too|expected a text|cannot be read)/.exec(answer)?.[1]),
+    ).toEqual(['not both', 'not both', 'is needed too', 'expected a text', 'cannot be read', 'not both']);
+  });
+});
+
+test('what check-config prints brings about the same configuration', () => {
+  const listen = fc.record({ host: fc.constantFrom('127.0.0.1', '[::1]', 'localhost'), port: fc.nat(65_535) });
+  const configs = fc.record({
+    listen: listen.map(({ host, port }) => `${host}:${port}`),
+    tcp: fc.constantFrom('off', '0.0.0.0:514'),
+    seconds: fc.nat(10_000_000),
+    bytes: fc.nat(2 ** 31),
+    remove: fc.boolean(),
+    cluster: fc.string({ minLength: 1 }),
+  });
+  fc.assert(
+    fc.property(configs, ({ listen, tcp, seconds, bytes, remove, cluster }) => {
+      const config = load(
+        JSON.stringify({
+          http: { listen, idle_timeout: `${seconds}s` },
+          storage: { delete: remove },
+          ingest: { syslog: { tcp }, spool: { max_size: `${bytes}B` }, tags: { cluster } },
+        }),
+      );
+      expect(load(printConfig(config))).toEqual(config);
+    }),
+    { numRuns: 50 },
+  );
+});
+
+test('the manual lists every key', () => {
+  const manual = readFileSync(resolve(import.meta.dirname, '../../docs/configuration.md'), 'utf8');
+  expect([...keys.keys()].filter((key) => !manual.includes(`\`${key}\``))).toEqual([]);
+});

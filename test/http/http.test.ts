@@ -1,0 +1,320 @@
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { BlockList } from 'node:net';
+import type Koa from 'koa';
+import { pino } from 'pino';
+import { Readable } from 'node:stream';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createApp } from '../../src/http/app.ts';
+import { HttpError } from '../../src/http/errors.ts';
+import { healthRouter } from '../../src/http/health.ts';
+import { createMetrics } from '../../src/http/metrics.ts';
+import { type HttpServer, listenHttp } from '../../src/http/server.ts';
+import type { RequestState } from '../../src/http/state.ts';
+import { blockList } from '../../src/networks.ts';
+import { codeOf, send } from '../support/service.ts';
+
+interface Setup {
+  readonly idleTimeout?: number;
+  readonly shutdownGrace?: number;
+  readonly trusted?: BlockList;
+  readonly logged?: Record<string, unknown>[];
+}
+
+async function serve(mount: (app: Koa<RequestState>) => void, setup: Setup = {}): Promise<HttpServer> {
+  const log = pino({ base: null }, { write: (line) => void setup.logged?.push(JSON.parse(line)) });
+  const trustedProxies = setup.trusted ?? new BlockList();
+  const handler = createApp({ log, metrics: createMetrics(), trustedProxies, mount });
+  return listenHttp(handler, {
+    listen: { host: '127.0.0.1', port: 0 },
+    idleTimeout: setup.idleTimeout ?? 5000,
+    shutdownGrace: setup.shutdownGrace ?? 1000,
+  });
+}
+
+/** A connection that is written to by hand. */
+async function dial(server: HttpServer): Promise<{ socket: Socket; seen: () => string; ended: Promise<void> }> {
+  const socket = connect(server.address.port, '127.0.0.1');
+  let text = '';
+  socket.on('data', (chunk) => (text += String(chunk)));
+  socket.on('error', () => undefined);
+  const ended = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+  await once(socket, 'connect');
+  return { socket, seen: () => text, ended };
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  for (let n = 0; n < 500 && !condition(); n += 1) await sleep(5);
+  expect(condition()).toBe(true);
+}
+
+describe('failures', () => {
+  const logged: Record<string, unknown>[] = [];
+  let server: HttpServer;
+  beforeAll(async () => {
+    server = await serve(
+      (app) =>
+        app.use(async (ctx) => {
+          if (ctx.path === '/client') {
+            ctx.set('ETag', '"x"');
+            throw new HttpError(418, 'TEAPOT', 'short and stout', {
+              detail: { a: 1 },
+              headers: { 'X-A': 'b' },
+              reason: 'Teapot',
+            });
+          }
+          if (ctx.path === '/server') throw new Error('the secret cause');
+          if (ctx.path === '/odd') throw Object.assign(new Error('x'), { status: 200 });
+          if (ctx.path === '/stream') {
+            ctx.body = Readable.from(
+              (async function* () {
+                yield 'half';
+                await sleep(20);
+                throw new Error('torn');
+              })(),
+            );
+          }
+          if (ctx.path === '/decode') decodeURIComponent(ctx.path + '%');
+        }),
+      { logged },
+    );
+  });
+  afterAll(() => server[Symbol.asyncDispose]());
+
+  test.each<[string, string, number, string]>([
+    ['GET', '/client', 418, 'TEAPOT'],
+    ['GET', '/server', 500, 'UNKNOWN'],
+    ['GET', '/odd', 500, 'UNKNOWN'],
+    ['GET', '/nothing', 404, 'NOT_FOUND'],
+    ['POST', '/nothing', 404, 'NOT_FOUND'],
+  ])('%s %s is %i %s, in one shape', async (method, path, status, code) => {
+    const answer = await send(server.address.port, path, { method });
+    expect([answer.status, codeOf(answer)]).toEqual([status, code]);
+    expect(answer.headers['content-type']).toBe('application/json; charset=utf-8');
+    expect(Number(answer.headers['content-length'])).toBe(Buffer.byteLength(answer.text));
+  });
+
+  test('a failure has its own header fields, and none of the success', async () => {
+    const answer = await send(server.address.port, '/client');
+    expect(answer.headers['x-a']).toBe('b');
+    expect(answer.headers['etag']).toBeUndefined();
+    expect(JSON.parse(answer.text)).toEqual({
+      errors: [{ code: 'TEAPOT', message: 'short and stout', detail: { a: 1 } }],
+    });
+  });
+
+  test('HEAD has the header of GET and no body', async () => {
+    const [get, head] = [
+      await send(server.address.port, '/client'),
+      await send(server.address.port, '/client', { method: 'HEAD' }),
+    ];
+    expect(head.text).toBe('');
+    expect([head.status, head.headers['content-length']]).toEqual([get.status, get.headers['content-length']]);
+  });
+
+  test('the cause of a 500 is logged with its stack, and not told', async () => {
+    logged.length = 0;
+    const answer = await send(server.address.port, '/server');
+    expect(answer.text).not.toContain('secret');
+    await until(() => logged.length > 0);
+    expect(logged).toMatchObject([
+      { level: 50, status: 500, err: { message: 'the secret cause', stack: expect.anything() } },
+    ]);
+  });
+
+  test('an answer that breaks off is seen as broken by the client', async () => {
+    await expect(send(server.address.port, '/stream')).rejects.toThrow();
+    await until(() => logged.some(({ msg }) => msg === 'an answer broke off'));
+  });
+});
+
+describe('a body that nobody reads', () => {
+  const mount = (app: Koa<RequestState>): void => {
+    app.use(async (ctx) => {
+      if (ctx.path === '/refuse') throw new HttpError(401, 'UNAUTHORIZED', 'no');
+      ctx.body = 'ok';
+    });
+  };
+
+  test('when it is small, the connection goes on with the next request', async () => {
+    await using server = await serve(mount);
+    const { socket, seen } = await dial(server);
+    socket.write(`POST /refuse HTTP/1.1\r\nHost: x\r\nContent-Length: 10000\r\n\r\n`);
+    await until(() => seen().includes('UNAUTHORIZED'));
+    socket.write(`${'x'.repeat(10_000)}GET /next HTTP/1.1\r\nHost: x\r\n\r\n`);
+    await until(() => seen().includes('200 OK'));
+    socket.destroy();
+  });
+
+  test('when it is large, the answer comes before its end, and the connection is closed', async () => {
+    await using server = await serve(mount);
+    const { socket, seen, ended } = await dial(server);
+    socket.write(`POST /refuse HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n`);
+    const chunk = `10000\r\n${'x'.repeat(0x10000)}\r\n`;
+    socket.write(chunk);
+    await until(() => seen().includes('UNAUTHORIZED'));
+    expect(seen()).toContain('Connection: close');
+    let sent = 0;
+    while (!socket.destroyed && sent < 1000) {
+      sent += 1;
+      if (!socket.write(chunk)) await Promise.race([once(socket, 'drain'), ended]).catch(() => undefined);
+    }
+    await ended;
+    // 16 MiB are read and dropped, and what the two kernels hold may have been sent.
+    expect(sent).toBeLessThan(900);
+  });
+});
+
+describe('silence', () => {
+  const mount = (app: Koa<RequestState>): void => {
+    app.use(async (ctx) => {
+      if (ctx.path === '/slow') await sleep(400);
+      if (ctx.path === '/read') for await (const chunk of ctx.req) void chunk;
+      ctx.body = 'done';
+    });
+  };
+
+  test('a client that stops in the middle of its body is cut off', async () => {
+    await using server = await serve(mount, { idleTimeout: 100 });
+    const { socket, ended } = await dial(server);
+    socket.write('POST /read HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc');
+    await ended;
+  });
+
+  test('a slow client is not, as long as it goes on', async () => {
+    await using server = await serve(mount, { idleTimeout: 300 });
+    const { socket, seen } = await dial(server);
+    socket.write('POST /read HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 10\r\n\r\n');
+    for (let n = 0; n < 10; n += 1) {
+      await sleep(60);
+      socket.write('x');
+    }
+    await until(() => seen().includes('done'));
+  });
+
+  test('a handler that takes long is not the silence of the client', async () => {
+    await using server = await serve(mount, { idleTimeout: 100 });
+    expect((await send(server.address.port, '/slow')).text).toBe('done');
+  });
+
+  test('a connection without a request is cut off', async () => {
+    await using server = await serve(mount, { idleTimeout: 100 });
+    await (
+      await dial(server)
+    ).ended;
+  });
+});
+
+describe('the end', () => {
+  test('a request that runs is finished, its connection closed, and no new one taken', async () => {
+    let go = (): void => undefined;
+    const gate = new Promise<void>((resolve) => (go = resolve));
+    let arrived = false;
+    const server = await serve((app) =>
+      app.use(async (ctx) => {
+        arrived = true;
+        await gate;
+        ctx.body = 'done';
+      }),
+    );
+    const answer = send(server.address.port, '/');
+    await until(() => arrived);
+    const end = server[Symbol.asyncDispose]();
+    await expect(send(server.address.port, '/')).rejects.toThrow(/ECONNREFUSED/);
+    go();
+    expect(await answer).toMatchObject({ status: 200, text: 'done', headers: { connection: 'close' } });
+    await end;
+  });
+
+  test('what does not end within the grace is cut', async () => {
+    const server = await serve((app) => app.use(() => new Promise(() => undefined)), { shutdownGrace: 50 });
+    const answer = send(server.address.port, '/');
+    await sleep(50);
+    await server[Symbol.asyncDispose]();
+    await expect(answer).rejects.toThrow();
+  });
+
+  test('an answer that was under way closes its connection too, and idle ones are closed at once', async () => {
+    let go = (): void => undefined;
+    const gate = new Promise<void>((resolve) => (go = resolve));
+    const server = await serve((app) =>
+      app.use((ctx) => {
+        ctx.body = Readable.from(
+          (async function* () {
+            yield 'first';
+            await gate;
+            yield 'last';
+          })(),
+        );
+      }),
+    );
+    const [busy, idle] = [await dial(server), await dial(server)];
+    busy.socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+    await until(() => busy.seen().includes('first'));
+    const end = server[Symbol.asyncDispose]();
+    await idle.ended;
+    go();
+    await end;
+    await busy.ended;
+    expect(busy.seen()).toContain('last');
+  });
+});
+
+test.each<[what: string, forwarded: string | undefined, peer: string]>([
+  ['no header', undefined, '127.0.0.1'],
+  ['one hop', '10.9.9.9', '10.9.9.9'],
+  ['what the client itself wrote does not count', '1.1.1.1, 10.9.9.9', '10.9.9.9'],
+  ['several trusted proxies', '1.1.1.1, 10.9.9.9, 192.168.0.7', '10.9.9.9'],
+  ['no address', 'unknown', '127.0.0.1'],
+  ['all are trusted', '192.168.0.1, 192.168.0.2', '192.168.0.1'],
+])('who asks, behind trusted proxies: %s', async (_what, forwarded, peer) => {
+  const mount = (app: Koa<RequestState>): void => void app.use((ctx) => (ctx.body = ctx.state.peer.address));
+  const headers = forwarded === undefined ? {} : { 'x-forwarded-for': forwarded };
+  await using behind = await serve(mount, { trusted: blockList(['127.0.0.0/8', '192.168.0.0/16']) });
+  expect((await send(behind.address.port, '/', { headers })).text).toBe(peer);
+  await using direct = await serve(mount);
+  expect((await send(direct.address.port, '/', { headers })).text).toBe('127.0.0.1');
+});
+
+test('a request is one line of the log, without the query', async () => {
+  const logged: Record<string, unknown>[] = [];
+  await using server = await serve((app) => app.use((ctx) => (ctx.body = 'hello')), { logged });
+  await send(server.address.port, '/a%1b%9b?q=secret');
+  await until(() => logged.length > 0);
+  expect(logged).toMatchObject([{ method: 'GET', path: '/a%1b%9b', status: 200, peer: '127.0.0.1', msg: 'request' }]);
+  expect(JSON.stringify(logged)).not.toContain('secret');
+});
+
+test('a client that goes away is no error of the server', async () => {
+  const logged: Record<string, unknown>[] = [];
+  await using server = await serve(
+    (app) =>
+      app.use(async (ctx) => {
+        for await (const chunk of ctx.req) void chunk;
+      }),
+    { logged },
+  );
+  const { socket } = await dial(server);
+  socket.write('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc');
+  await sleep(20);
+  socket.destroy();
+  await until(() => logged.length > 0);
+  expect(logged).toMatchObject([{ level: 30, aborted: true, status: 499 }]);
+});
+
+test('ready is what every part says; live asks none', async () => {
+  let up = false;
+  const logs = (): { ready: true } | { ready: false; reason: string } =>
+    up ? { ready: true } : { ready: false, reason: 'the sink is away' };
+  await using server = await serve((app) => app.use(healthRouter({ storage: () => ({ ready: true }), logs }).routes()));
+  const { port } = server.address;
+  expect((await send(port, '/health/live')).status).toBe(200);
+  const away = await send(port, '/health/ready');
+  expect([away.status, JSON.parse(away.text)]).toEqual([
+    503,
+    { status: 'not ready', parts: { storage: 'ok', logs: 'the sink is away' } },
+  ]);
+  up = true;
+  expect((await send(port, '/health/ready')).status).toBe(200);
+});

@@ -1,0 +1,123 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { hashSync } from 'bcryptjs';
+import { pino } from 'pino';
+import type { Block } from '../../ingest/block.ts';
+import type { SearchPage, SearchRequest } from '../../ingest/query/search.ts';
+import { loadConfig } from '../../src/config.ts';
+import type { LogPipeline } from '../../src/logs/pipeline.ts';
+import { startService } from '../../src/service.ts';
+
+/** A line of htpasswd at bcrypt's least cost. */
+export function userLine(name: string, password: string): string {
+  return `${name}:${hashSync(password, 4)}\n`;
+}
+
+/** A pipeline that remembers what it got, and answers or fails as it is told. */
+export class FakePipeline implements LogPipeline, AsyncDisposable {
+  readonly blocks: Block[] = [];
+  readonly searches: SearchRequest[] = [];
+  page: SearchPage = { records: [] };
+  failure: Error | undefined;
+
+  async accept(block: Block): Promise<void> {
+    if (this.failure !== undefined) throw this.failure;
+    this.blocks.push(block);
+  }
+
+  async search(request: SearchRequest): Promise<SearchPage> {
+    if (this.failure !== undefined) throw this.failure;
+    this.searches.push(request);
+    return this.page;
+  }
+
+  /** The lines of all blocks. */
+  get lines(): string[] {
+    return this.blocks.flatMap(({ payload }) => Buffer.from(payload).toString().split('\n').slice(0, -1));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+}
+
+/** Everything of an answer. */
+export interface Answer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly text: string;
+}
+
+/** What is asked: the path and the rest. */
+export interface Ask {
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string | Uint8Array;
+}
+
+/** A service in this process on a folder and a port of its own. */
+export interface TestService extends AsyncDisposable {
+  readonly data: string;
+  readonly port: number;
+  readonly pipeline: FakePipeline;
+  /** Lines of its log. */
+  readonly logged: Record<string, unknown>[];
+  send(path: string, ask?: Ask): Promise<Answer>;
+}
+
+/** Starts one; `users` is the text of its htpasswd file. */
+export async function startTestService(
+  options: { users?: string; env?: Record<string, string>; data?: string } = {},
+): Promise<TestService> {
+  const data = options.data ?? (await mkdtemp(join(tmpdir(), 'shiplog-test-')));
+  if (options.users !== undefined) await writeFile(join(data, 'htpasswd'), options.users);
+  const config = loadConfig({ env: { SHIPLOG_DATA: data, SHIPLOG_HTTP_LISTEN: '127.0.0.1:0', ...options.env } });
+  const logged: Record<string, unknown>[] = [];
+  const log = pino({ base: null }, { write: (line) => void logged.push(JSON.parse(line)) });
+  const pipeline = new FakePipeline();
+  const service = await startService(config, { log, openPipeline: async () => pipeline });
+  const { port } = service.http;
+  return {
+    data,
+    port,
+    pipeline,
+    logged,
+    send: (path, ask) => send(port, path, ask),
+    async [Symbol.asyncDispose]() {
+      await service[Symbol.asyncDispose]();
+      if (options.data === undefined) await rm(data, { recursive: true });
+    },
+  };
+}
+
+/** Sends one request over a connection of its own. */
+export function send(port: number, path: string, { method = 'GET', headers = {}, body }: Ask = {}): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request({ port, host: '127.0.0.1', path, method, headers, agent: false }, (answer) => {
+      let text = '';
+      answer.setEncoding('utf8');
+      answer.on('data', (chunk: string) => (text += chunk));
+      answer.on('error', reject);
+      answer.on('end', () =>
+        resolve({
+          status: answer.statusCode ?? 0,
+          headers: Object.fromEntries(Object.entries(answer.headers).map(([name, value]) => [name, String(value)])),
+          text,
+        }),
+      );
+    });
+    outgoing.on('error', reject);
+    outgoing.end(body);
+  });
+}
+
+/** The header of a log-in. */
+export function basic(user: string, password: string): Record<string, string> {
+  return { authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}` };
+}
+
+/** The code in the body of a failure. */
+export function codeOf({ text }: Answer): string {
+  const body: { errors: { code: string }[] } = JSON.parse(text);
+  return body.errors[0]?.code ?? '';
+}
