@@ -9,11 +9,11 @@ Exits with 1, and says what is wrong, if it cannot be used.
 `;
 
 /** `shiplog check-config` */
-export const checkConfig: Command = async ({ args, env }) => {
+export const checkConfig: Command = async ({ args, env, stdout }) => {
   const { values } = parseOptions(usage, {
     args: [...args],
     options: { config: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
   });
-  process.stdout.write(values.help === true ? usage : printConfig(loadConfig({ file: values.config, env })));
+  stdout.write(values.help === true ? usage : printConfig(loadConfig({ file: values.config, env })));
   return 0;
 };

@@ -1,7 +1,12 @@
+import type { Readable, Writable } from 'node:stream';
+
 /** What a command is given. */
 export interface CommandContext {
   readonly args: readonly string[];
   readonly env: NodeJS.ProcessEnv;
+  readonly stdin: Readable & { readonly isTTY?: boolean };
+  readonly stdout: Writable & { readonly isTTY?: boolean };
+  readonly stderr: Writable & { readonly isTTY?: boolean };
 }
 
 /** A command of the command line: it answers the exit code. */

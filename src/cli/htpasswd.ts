@@ -19,14 +19,14 @@ A server that runs takes the change at once.
 const cost = 10;
 
 /** `shiplog htpasswd` */
-export const htpasswd: Command = async ({ args, env }) => {
+export const htpasswd: Command = async ({ args, env, stdin, stdout, stderr }) => {
   const { values, positionals } = parseOptions(usage, {
     args: [...args],
     allowPositionals: true,
     options: { config: { type: 'string' }, delete: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
   });
   if (values.help === true) {
-    process.stdout.write(usage);
+    stdout.write(usage);
     return 0;
   }
   const [user, ...more] = positionals;
@@ -41,18 +41,18 @@ export const htpasswd: Command = async ({ args, env }) => {
       if (!parseHtpasswd(text).users.has(user)) throw new CommandError(`${file} has no user ${user}`);
       return editHtpasswd(text, user, undefined);
     });
-    process.stderr.write(`${user} is removed from ${file}\n`);
-    if (left === 0) process.stderr.write('No users are left: nobody can log in until there is one again.\n');
+    stderr.write(`${user} is removed from ${file}\n`);
+    if (left === 0) stderr.write('No users are left: nobody can log in until there is one again.\n');
     return 0;
   }
-  const password = await readPassword(`Password for ${user}: `);
+  const password = await readPassword(`Password for ${user}: `, { stdin, stderr });
   if (password === '') throw new CommandError('a password is not empty');
   if (/\p{Cc}/u.test(password)) throw new CommandError('a password has no control characters');
   if (truncates(password)) throw new CommandError('a password has at most 72 bytes: bcrypt ignores the rest');
   // Apache and registry:2 write and read the version 2y, which is the same as 2b.
   const line = (await hash(password, await genSalt(cost))).replace(/^\$2[ab]\$/, '$2y$');
   await change(file, (text) => editHtpasswd(text, user, line));
-  process.stderr.write(`${user} can log in; the file is ${file}\n`);
+  stderr.write(`${user} can log in; the file is ${file}\n`);
   return 0;
 };
 

@@ -1,3 +1,4 @@
+import type { Writable } from 'node:stream';
 import { loadConfig } from '../config.ts';
 import { ask } from './client.ts';
 import { type Command, CommandError } from './command.ts';
@@ -22,7 +23,7 @@ Prints records that match, oldest first: time, host, container or service, image
 const filters = ['image', 'host', 'cluster', 'container'] as const;
 
 /** `shiplog logs` */
-export const logs: Command = async ({ args, env }) => {
+export const logs: Command = async ({ args, env, stdout }) => {
   const text = { type: 'string' } as const;
   const { values, positionals } = parseOptions(usage, {
     args: [...args],
@@ -43,7 +44,7 @@ export const logs: Command = async ({ args, env }) => {
     },
   });
   if (values.help === true) {
-    process.stdout.write(usage);
+    stdout.write(usage);
     return 0;
   }
   const query = positionals.join(' ').trim();
@@ -59,11 +60,11 @@ export const logs: Command = async ({ args, env }) => {
     url: values.url,
     user: values.user,
   });
-  const colour = process.stdout.isTTY && (env['NO_COLOR'] ?? '') === '';
+  const colour = stdout.isTTY === true && (env['NO_COLOR'] ?? '') === '';
   const render = (record: unknown): string =>
     values.json === true ? renderJson(record) : renderRecord(record, { colour });
   const lines = (await readPage(answer)).toReversed().map((record) => `${render(record)}\n`);
-  await write(lines.join(''));
+  await write(stdout, lines.join(''));
   return 0;
 };
 
@@ -80,12 +81,12 @@ async function readPage(answer: Response): Promise<unknown[]> {
 }
 
 /** Writes to stdout; a reader that has seen enough (`| head`) is no error. */
-function write(text: string): Promise<void> {
+function write(stdout: Writable, text: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    process.stdout.once('error', (error: NodeJS.ErrnoException) => {
+    stdout.once('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'EPIPE') resolve();
       else reject(error);
     });
-    process.stdout.write(text, () => resolve());
+    stdout.write(text, () => resolve());
   });
 }

@@ -1,21 +1,24 @@
 import { text } from 'node:stream/consumers';
 import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
-import { CommandError } from './command.ts';
+import { CommandError, type CommandContext } from './command.ts';
 
 /**
  * Asks for a new password twice, without showing it; from what is no terminal it reads the first line.
  * @throws {CommandError} when the two differ, or nothing was given.
  */
-export async function readPassword(prompt: string): Promise<string> {
-  if (!process.stdin.isTTY) return (await text(process.stdin)).split(/\r?\n/)[0] ?? '';
+export async function readPassword(
+  prompt: string,
+  { stdin, stderr }: Pick<CommandContext, 'stdin' | 'stderr'>,
+): Promise<string> {
+  if (stdin.isTTY !== true) return (await text(stdin)).split(/\r?\n/)[0] ?? '';
   const silent = new Writable({ write: (_chunk, _encoding, done) => done() });
-  const lines = createInterface({ input: process.stdin, output: silent, terminal: true, historySize: 0 });
+  const lines = createInterface({ input: stdin, output: silent, terminal: true, historySize: 0 });
   const ended = new Promise<undefined>((resolve) => lines.once('close', () => resolve(undefined)));
   const ask = async (question: string): Promise<string> => {
-    process.stderr.write(question);
+    stderr.write(question);
     const answer = await Promise.race([lines.question(''), ended]);
-    process.stderr.write('\n');
+    stderr.write('\n');
     if (answer === undefined) throw new CommandError('no password was given');
     return answer;
   };

@@ -12,13 +12,13 @@ The log is JSON on stdout, a line each; what is running where is also told on st
 `;
 
 /** `shiplog serve` */
-export const serve: Command = async ({ args, env }) => {
+export const serve: Command = async ({ args, env, stdout, stderr }) => {
   const { values } = parseOptions(usage, {
     args: [...args],
     options: { config: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
   });
   if (values.help === true) {
-    process.stdout.write(usage);
+    stdout.write(usage);
     return 0;
   }
   const config = loadConfig({ file: values.config, env });
@@ -27,7 +27,7 @@ export const serve: Command = async ({ args, env }) => {
   const service = await start(config, log);
 
   const summary = summarize(config, service);
-  if (process.stderr.isTTY) process.stderr.write(`shiplog is running\n${render(summary)}`);
+  if (stderr.isTTY === true) stderr.write(`shiplog is running\n${render(summary)}`);
   log.info(summary, 'started');
 
   const signal = await signalled;

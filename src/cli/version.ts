@@ -5,9 +5,9 @@ import type { Command } from './command.ts';
 import { parseOptions } from './options.ts';
 
 /** `shiplog version` */
-export const version: Command = async ({ args }) => {
+export const version: Command = async ({ args, stdout }) => {
   parseOptions('Usage: shiplog version\n', { args: [...args] });
-  process.stdout.write(`shiplog ${await packageVersion()}, Node ${process.versions.node}\n`);
+  stdout.write(`shiplog ${await packageVersion()}, Node ${process.versions.node}\n`);
   return 0;
 };
 

@@ -1,0 +1,56 @@
+import { type Command, type CommandContext, CommandError, UsageError } from './command.ts';
+import { ConfigError } from '../config.ts';
+
+const usage = `Usage: shiplog [COMMAND] [OPTIONS]
+
+  serve         run the server (what it does without a command)
+  logs          search the logs:  shiplog logs 'image:team/web error' --since 1h
+  htpasswd      make a user, change a password, remove a user:  shiplog htpasswd NAME
+  check-config  print the configuration that is in force
+  version       print the version
+  help          print this
+
+  --config FILE  the configuration file (serve, logs, htpasswd, check-config); else $SHIPLOG_CONFIG
+
+shiplog COMMAND --help says more about a command.
+`;
+
+const commands: Readonly<Record<string, () => Promise<Command>>> = {
+  serve: async () => (await import('./serve.ts')).serve,
+  logs: async () => (await import('./logs.ts')).logs,
+  htpasswd: async () => (await import('./htpasswd.ts')).htpasswd,
+  'check-config': async () => (await import('./check-config.ts')).checkConfig,
+  version: async () => (await import('./version.ts')).version,
+};
+
+/** Runs the command that the first argument names; answers the exit code. What fails is told on stderr. */
+export async function run(context: CommandContext): Promise<number> {
+  try {
+    return await dispatch(context);
+  } catch (error) {
+    const text = isPlain(error) ? error.message : error instanceof Error ? error.stack : String(error);
+    context.stderr.write(`shiplog: ${text}\n`);
+    return error instanceof UsageError ? 2 : 1;
+  }
+}
+
+async function dispatch(context: CommandContext): Promise<number> {
+  const [first = 'serve', ...others] = context.args;
+  if (['help', '--help', '-h'].includes(first)) {
+    context.stdout.write(usage);
+    return 0;
+  }
+  // Options alone are those of `serve`.
+  const isOption = first.startsWith('-') && first !== '--version';
+  const name = isOption ? 'serve' : first.replace(/^--/, '');
+  const load = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (load === undefined) throw new UsageError(`there is no command ${JSON.stringify(name)}\n\n${usage}`);
+  const command = await load();
+  return command({ ...context, args: isOption ? context.args : others });
+}
+
+/** Whether a message says all: errors that were made for whoever typed the command, and the system's. */
+function isPlain(error: unknown): error is Error {
+  if (error instanceof UsageError || error instanceof CommandError || error instanceof ConfigError) return true;
+  return error instanceof Error && 'syscall' in error;
+}
