@@ -119,25 +119,34 @@ class Elasticsearch implements Sink {
   }
 
   /**
-   * Sorts by time and sequence, which both have doc values anyway. Equal ones (of several spools) are ordered by id
-   * here: the last such group of a full page may be cut, so it is left for the next, which starts with all of it.
+   * Sorts by time and sequence, which both have doc values anyway. Equal ones (of several spools) are a group that is
+   * ordered by id here. A full page may cut its last group, so that one is left for the next page, which starts with it.
    */
   async #search(request: SearchRequest, before: Position | undefined, signal: AbortSignal): Promise<SearchPage> {
+    // One more than asked for tells whether there is a next page.
     const wanted = request.limit + 1;
     const hits: Hit[] = [];
     let from = before;
-    for (;;) {
-      const size = Math.min(window, wanted - hits.length + spare);
+    let least = 0;
+    while (hits.length < wanted) {
+      const size = Math.min(window, Math.max(wanted - hits.length + spare, least));
       const page = (await this.#page(request, from, size, signal)).toSorted(compare);
-      const isFull = page.length === size;
-      const last = page.at(-1);
       const start = from;
       const fresh = start === undefined ? page : page.filter((hit) => compare(hit, start) > 0);
-      const whole = isFull && last !== undefined ? fresh.filter((hit) => !isTie(hit, last)) : fresh;
-      // A group as large as the window cannot be taken whole: it is taken as it comes.
-      hits.push(...(whole.length === 0 ? fresh : whole));
-      if (!isFull || hits.length >= wanted || last === undefined) break;
-      from = whole.at(-1) ?? { ...last, id: '' };
+      const [first, last] = [page[0], page.at(-1)];
+      if (page.length < size || first === undefined || last === undefined) {
+        hits.push(...fresh);
+        break;
+      }
+      if (!isTie(first, last)) {
+        hits.push(...fresh.filter((hit) => !isTie(hit, last)));
+        from = { ...last, id: greatestId };
+      } else if (size < window) least = window;
+      else {
+        // A group as large as the window: it cannot be seen whole, so it is taken as it comes.
+        hits.push(...fresh);
+        from = { ...last, sequence: last.sequence - 1, id: greatestId };
+      }
     }
     const found = hits.slice(0, request.limit);
     const last = found.at(-1);
@@ -180,6 +189,9 @@ class Elasticsearch implements Sink {
 interface Hit extends Position {
   readonly json: string;
 }
+
+/** Above every id, which are ASCII. */
+const greatestId = '\uffff';
 
 /** Hits beyond those asked for, so that a tie at the end of a page rarely costs another request. */
 const spare = 50;

@@ -327,6 +327,35 @@ test('wildcards of Elasticsearch in a value are what they are', async () => {
   expect(server.to(/_search/)[0]?.body).toContain(JSON.stringify('*a\\?b\\\\c\\*d*e'));
 });
 
+test('pages of a search lose nothing and repeat nothing where time and sequence are equal', async () => {
+  const { server, sink } = await open();
+  const hits = Array.from({ length: 400 }, (_, index) => {
+    const sort: [number, number] = [noon + Math.floor(index / 200), Math.floor(index / 70)];
+    return { _id: `id-${(index * 7919) % 400}`, _source: { message: `id-${(index * 7919) % 400}` }, sort };
+  });
+  const newer = (a: { sort: [number, number] }, b: { sort: [number, number] }): number =>
+    b.sort[0] - a.sort[0] || b.sort[1] - a.sort[1];
+  server.answer(({ url, body }) => {
+    if (!url.includes('_search')) return undefined;
+    const { size, search_after: after } = JSON.parse(body);
+    // As a server may: equal ones in any order.
+    const list = hits.toSorted((a, b) => newer(a, b) || (server.seen.length % 2 === 0 ? 1 : -1));
+    const rest = list.filter((hit) => after === undefined || newer({ sort: after }, hit) < 0);
+    return { status: 200, json: { hits: { hits: rest.slice(0, size) } } };
+  });
+  const expected = hits.toSorted((a, b) => newer(a, b) || (a._id < b._id ? 1 : -1)).map(({ _id }) => _id);
+  for (const limit of [3, 30, 100, 399, 400, 1000]) {
+    const found: string[] = [];
+    let before: string | undefined;
+    do {
+      const page = await sink.search({ limit, ...(before === undefined ? {} : { before }) }, forever);
+      found.push(...page.records.map((json) => String(JSON.parse(json).message)));
+      before = page.next;
+    } while (before !== undefined);
+    expect(found, `pages of ${limit}`).toEqual(expected);
+  }
+});
+
 test('a search of a server that is away, or forbids it, says so', async () => {
   const { server, sink } = await open();
   server.answerTo(/_search/, 'cut');

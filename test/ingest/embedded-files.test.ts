@@ -112,14 +112,16 @@ test('past its deadline a search answers with what is certain, and each page get
 
 test('documents of one time that come in many batches keep the order of their sequence', async () => {
   await using store = await Store.open();
-  for (const sequence of [5, 1, 9, 3, 7])
+  for (const sequence of [5, 1, 9, 3, 7]) {
     await store.store({ id: `${sequence}`, time: noon, sequence, message: `${sequence}` });
+  }
   await store.store(
     { id: 'later', time: noon + 1, message: 'later' },
     { id: '4', time: noon, sequence: 4, message: '4' },
+    { id: 'older', time: noon - 1, sequence: 99, message: 'older' },
   );
-  expect(await store.messages()).toEqual(['later', '9', '7', '5', '4', '3', '1']);
-  expect(await store.messages(3)).toEqual(['later', '9', '7']);
+  const expected = ['later', '9', '7', '5', '4', '3', '1', 'older'];
+  for (let limit = 1; limit <= 9; limit += 1) expect(await store.messages(limit)).toEqual(expected.slice(0, limit));
 });
 
 test('what was stored is there after the store is opened again', async () => {
