@@ -25,6 +25,7 @@
  *   taken over again, and counts no more, for the past ledger knows its name.
  */
 import { randomBytes } from 'node:crypto';
+import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Block } from '../block.ts';
 import type { Log } from '../log.ts';
@@ -61,7 +62,7 @@ const warnings = [0.95, 0.8, 0.5];
 export async function openSpool(options: SpoolOptions): Promise<Spool> {
   const { directory: root, fileSystem = nodeFileSystem, log, takeLock = takeSqliteLock } = options;
   await fileSystem.mkdir(root, { recursive: true });
-  await syncDirectory(fileSystem, `${root}/..`);
+  await syncDirectory(fileSystem, dirname(root));
   const past = options.past ?? openPastLedger(`${root}/ledger.db`);
   const context: JournalContext = { root, fileSystem, past, log };
   const now = options.now ?? (() => Math.floor((performance.timeOrigin + performance.now()) * 1000));
@@ -150,7 +151,7 @@ export class Spool implements AsyncDisposable {
 
   /** Takes over the directories of processes that are dead: those that it did not have yet, oldest first. */
   async adopt(): Promise<Journal[]> {
-    const { root, fileSystem } = this.#context;
+    const { root, fileSystem, log } = this.#context;
     const found: Journal[] = [];
     for (const name of (await fileSystem.readdir(root)).toSorted()) {
       if (!/^(?:\.new-)?\d{8}T\d{6}-[0-9a-f]{12}$/.test(name) || name === this.live.id || this.#orphans.has(name))
@@ -161,9 +162,14 @@ export class Spool implements AsyncDisposable {
         await this.#discard(name, lock);
         continue;
       }
-      const journal = await adopt(name, this.#context, lock);
-      this.#orphans.set(name, journal);
-      found.push(journal);
+      try {
+        const journal = await adopt(name, this.#context, lock);
+        this.#orphans.set(name, journal);
+        found.push(journal);
+      } catch (error) {
+        lock[Symbol.dispose]();
+        log.error({ err: error, directory: `${root}/${name}` }, 'the spool of a process that ended cannot be read');
+      }
     }
     return found;
   }

@@ -1,0 +1,145 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Block, Source, StoredBlock } from '../../ingest/block.ts';
+import type { LogDocument } from '../../ingest/record.ts';
+import { type Renderer, Shipper } from '../../ingest/shipper.ts';
+import type { DeadLetter } from '../../ingest/sinks/dead-letters.ts';
+import type { Outcome, Sink } from '../../ingest/sinks/sink.ts';
+import type { Journal } from '../../ingest/spool/journal.ts';
+import { addTo, emptyLedger, type PastLedger } from '../../ingest/spool/ledger.ts';
+import type { TakeLock } from '../../ingest/spool/lock.ts';
+import { openSpool, type Spool } from '../../ingest/spool/spool.ts';
+import type { FaultyFileSystem } from './faulty-fs.ts';
+
+export const silent = { info: () => undefined, warn: () => undefined, error: () => undefined };
+
+/** What outlives a process on the machine besides its files: the past ledger; and, until it dies, its locks. */
+export class Machine {
+  readonly #held = new Set<string>();
+  readonly #counted = new Set<string>();
+  readonly #total = emptyLedger();
+
+  readonly takeLock: TakeLock = (file) => {
+    const place = file.replace('/.new-', '/');
+    if (this.#held.has(place)) return undefined;
+    this.#held.add(place);
+    return { [Symbol.dispose]: () => void this.#held.delete(place) };
+  };
+
+  get past(): PastLedger {
+    const total = { ...this.#total };
+    return {
+      total,
+      add: (directory, ledger) => {
+        if (this.#counted.has(directory)) return;
+        this.#counted.add(directory);
+        addTo(this.#total, ledger);
+        addTo(total, ledger);
+      },
+      [Symbol.dispose]: () => undefined,
+    };
+  }
+
+  /** The kernel frees the locks of a process that died. */
+  processDied(): void {
+    this.#held.clear();
+  }
+
+  open(fileSystem: FaultyFileSystem, options: { maxSize?: number; segmentSize?: number } = {}): Promise<Spool> {
+    return openSpool({
+      directory: '/data/spool',
+      fileSystem,
+      maxSize: options.maxSize ?? 1 << 30,
+      segmentSize: options.segmentSize ?? 1024,
+      takeLock: this.takeLock,
+      past: this.past,
+      log: silent,
+    });
+  }
+}
+
+/** A sink in memory that knows documents by their ids, as real ones do. */
+export class MemorySink implements Pick<Sink, 'deliver'> {
+  readonly found = new Map<string, string>();
+  readonly letters: DeadLetter[] = [];
+  /** Says what becomes of a document; undefined: it is indexed. It may throw. */
+  judge: (document: LogDocument) => Outcome | undefined = () => undefined;
+
+  async deliver(documents: readonly LogDocument[]): Promise<Outcome[]> {
+    await Promise.resolve();
+    return documents.map((document): Outcome => {
+      const judged = this.judge(document);
+      if (judged !== undefined) return judged;
+      const { id, message } = document.record;
+      if (this.found.has(id)) return { status: 'duplicate' };
+      this.found.set(id, message);
+      return { status: 'indexed' };
+    });
+  }
+
+  add = async (letters: readonly DeadLetter[]): Promise<void> => {
+    await Promise.resolve();
+    this.letters.push(...letters);
+  };
+
+  /** Messages in the order in which they were first found. */
+  get messages(): string[] {
+    return [...this.found.values()];
+  }
+}
+
+/** A document for each line. */
+export const lines: Renderer = {
+  async documents(block: StoredBlock) {
+    await Promise.resolve();
+    const documents: { document: LogDocument }[] = [];
+    let offset = block.offset;
+    for (const line of Buffer.from(block.payload).toString('latin1').split('\n').slice(0, -1)) {
+      const id = `${block.segment.id}-${offset}`;
+      const sequence = block.segment.base + offset;
+      const common = { timestamp: block.arrivedAt, createdAt: block.arrivedAt, host: 'h', cluster: 'c' };
+      documents.push({ document: { record: { id, sequence, message: line, ...common }, json: JSON.stringify(line) } });
+      offset += line.length + 1;
+    }
+    return documents;
+  },
+};
+
+export function shipper(sink: MemorySink): Shipper {
+  return new Shipper({ renderer: lines, sink, deadLetters: sink, log: silent, backoff: [1, 2] });
+}
+
+export function source(connection: string): Source {
+  return { listener: 'syslog-tcp', connection, peer: { address: '10.0.0.1', port: 1024 } };
+}
+
+export function block(from: Source, text: string): Block {
+  return { kind: 'lf-stream', source: from, arrivedAt: 1_700_000_000_000_000, flags: {}, payload: Buffer.from(text) };
+}
+
+/** Delivers all that dead processes left, and all that is in the live directory, and ends the spool. */
+export async function drain(spool: Spool, ship: Shipper): Promise<void> {
+  const { signal } = new AbortController();
+  for (const journal of await spool.adopt()) {
+    await ship.ship(journal, signal);
+    await spool.retire(journal);
+  }
+  await spool.close();
+  await ship.ship(spool.live, signal);
+}
+
+/** Delivers the live directory in the background; its failures are those of the file system. */
+export function shipLive(journal: Journal, ship: Shipper): { stop(): Promise<void> } {
+  const end = new AbortController();
+  const running = (async () => {
+    while (!end.signal.aborted) {
+      await ship.ship(journal, end.signal).catch(() => undefined);
+      await sleep(1);
+    }
+  })();
+  return {
+    async stop() {
+      end.abort();
+      await running;
+    },
+  };
+}
