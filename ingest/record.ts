@@ -1,7 +1,7 @@
 /** Facts of a syslog header (RFC 5424 section 6.2), as far as the line had them. */
 export interface SyslogHeader {
-  /** 0 to 191; facility × 8 + severity. */
-  readonly priority: number;
+  /** 0 to 191; facility × 8 + severity. Absent where the line has none. */
+  readonly priority?: number;
   readonly hostname?: string;
   readonly appname?: string;
   readonly procid?: string;
@@ -13,6 +13,8 @@ export interface SyslogHeader {
 export interface ContainerFacts {
   readonly id?: string;
   readonly name?: string;
+  /** `docker`, where Docker wrote the header. */
+  readonly runtime?: string;
   /** The image's name as Docker knew it, without tag and digest: `registry.corp/team/web`. */
   readonly imageName?: string;
   readonly imageTag?: string;

@@ -1,0 +1,309 @@
+import { Buffer, isAscii, isUtf8 } from 'node:buffer';
+import type { Source, StoredBlock } from '../block.ts';
+import type { ImageFacts, ImageLookup, ImageReference } from '../images.ts';
+import type { Log } from '../log.ts';
+import type { LogDocument, LogRecord, SyslogHeader } from '../record.ts';
+import { BoundedMap } from './bounded-map.ts';
+import { parseDockerTag, type DockerTag } from './docker-tag.ts';
+import { framesOf, type Frame } from './frames.ts';
+import { readJsonRecord } from './json.ts';
+import { KnownImages } from './known-images.ts';
+import { levels, renderCommon, renderDocument, type Common, type CommonFacts } from './render-ecs.ts';
+import { segmentPrefix, recordId } from './record-id.ts';
+import { parseSyslog, readAgain, type SyslogLine } from './syslog.ts';
+import { originOf, referenceOf, type Claims } from './tagger.ts';
+import { formatTime, resolveTime } from './time.ts';
+
+/** What a renderer needs. */
+export interface RendererOptions {
+  /** The cluster of records that name none, from senders of whom the configuration says none. */
+  readonly cluster: string;
+  readonly dataset: string;
+  readonly namespace: string;
+  readonly lookup: ImageLookup;
+  readonly log: Log;
+}
+
+/** A document, and where its frame ends in the segment's file. */
+export interface RenderedDocument {
+  readonly document: LogDocument;
+  readonly end: number;
+}
+
+/** What a renderer has counted since it was made. Empty frames are no records. */
+export interface RendererCounts {
+  readonly records: number;
+  readonly emptyFrames: number;
+  readonly parseFailures: number;
+  readonly lookupFailures: number;
+}
+
+/** Turns blocks into documents: a pure function of their bytes, but for what the registry says, and `event.ingested`. */
+export interface Renderer {
+  readonly counts: RendererCounts;
+  /** The records of a block, in order. Never rejects but when the signal aborts. */
+  documents(block: StoredBlock, signal: AbortSignal): Promise<RenderedDocument[]>;
+}
+
+export function createRenderer(options: RendererOptions): Renderer {
+  return new BlockRenderer(options);
+}
+
+/** Headers whose rendering is kept, each of at most so many characters. */
+const mostContexts = 4096;
+const longestHeader = 2048;
+
+/** What lines with the same header from the same source have in common. */
+interface Context {
+  readonly line: SyslogLine;
+  readonly facts: CommonFacts;
+  readonly common: Common;
+  readonly image: ImageReference | undefined;
+  readonly images: ImageFacts | undefined;
+}
+
+/** A frame's text, and what is odd about it. */
+interface Text {
+  readonly frame: Frame;
+  readonly text: string;
+  readonly tags: readonly string[];
+}
+
+/** What is read of one line, beside what it has in common with others. */
+interface Own {
+  readonly message: string;
+  readonly timestamp: number;
+  readonly timeOriginal?: string;
+  readonly error?: string;
+  readonly ecs?: NonNullable<LogRecord['ecs']>;
+  readonly fields?: NonNullable<LogRecord['fields']>;
+}
+
+/** What is the same for a whole block. */
+interface Batch {
+  readonly block: StoredBlock;
+  readonly idPrefix: string;
+  /** `event.ingested`. */
+  readonly ingested: string;
+}
+
+class BlockRenderer implements Renderer {
+  readonly #options: RendererOptions;
+  readonly #images: KnownImages;
+  readonly #contexts = new BoundedMap<string, Context>(mostContexts);
+  #records = 0;
+  #emptyFrames = 0;
+  #parseFailures = 0;
+
+  constructor(options: RendererOptions) {
+    this.#options = options;
+    this.#images = new KnownImages(options.lookup, options.log);
+  }
+
+  get counts(): RendererCounts {
+    return {
+      records: this.#records,
+      emptyFrames: this.#emptyFrames,
+      parseFailures: this.#parseFailures,
+      lookupFailures: this.#images.failures,
+    };
+  }
+
+  async documents(block: StoredBlock, signal: AbortSignal): Promise<RenderedDocument[]> {
+    const ingested = formatTime(Date.now() * 1000);
+    const batch: Batch = { block, idPrefix: segmentPrefix(block.segment), ingested };
+    const documents: RenderedDocument[] = [];
+    let last: SyslogLine | undefined;
+    for (const text of textsOf(block)) {
+      if (text.text === '') {
+        this.#emptyFrames += 1;
+        continue;
+      }
+      const json =
+        block.kind === 'json-records' && !text.frame.cut && !text.frame.continued ? parseObject(text.text) : undefined;
+      if (json !== undefined) {
+        documents.push({ document: await this.#jsonDocument(batch, text, json, signal), end: text.frame.next });
+        continue;
+      }
+      const line = readLine(block, text, last);
+      if (line.around !== undefined) last = line;
+      let context = this.#contextOf(block.source, line);
+      if (context.image !== undefined && context.images === undefined) {
+        const found = this.#images.find(context.image, signal);
+        const images = found instanceof Promise ? await found : found;
+        if (images !== undefined)
+          context = this.#keep(block.source, newContext(line, block.source, this.#options, images));
+      }
+      const own = ownOf(line, text.text, block.arrivedAt);
+      documents.push({
+        document: this.#document(batch, text, context.facts, context.common, own),
+        end: text.frame.next,
+      });
+    }
+    signal.throwIfAborted();
+    this.#records += documents.length;
+    return documents;
+  }
+
+  #contextOf(source: Source, line: SyslogLine): Context {
+    const known = line.around && this.#contexts.get(contextKey(source, line.around));
+    return known ?? this.#keep(source, newContext(line, source, this.#options));
+  }
+
+  #keep(source: Source, context: Context): Context {
+    const { around } = context.line;
+    if (around !== undefined && around.after.length <= longestHeader) {
+      this.#contexts.set(contextKey(source, around), context);
+    }
+    return context;
+  }
+
+  async #jsonDocument(batch: Batch, text: Text, json: object, signal: AbortSignal): Promise<LogDocument> {
+    const { source, arrivedAt } = batch.block;
+    const record = readJsonRecord(json, text.text, arrivedAt);
+    const { claims, message, time, timeOriginal, level, stream, ecs, fields } = record;
+    const image = referenceOf(claims);
+    const images = image && (await this.#images.find(image, signal));
+    const facts: CommonFacts = {
+      ...originOf(claims, source, this.#options.cluster, images),
+      ...(level !== undefined && { level }),
+      ...(stream !== undefined && { stream }),
+    };
+    const own: Own = {
+      message,
+      timestamp: time.timestamp,
+      ...(timeOriginal !== undefined && { timeOriginal }),
+      ...(Object.keys(ecs).length > 0 && { ecs }),
+      ...(Object.keys(fields).length > 0 && { fields }),
+    };
+    const tags = [...text.tags, ...record.tags];
+    return this.#document(batch, { ...text, tags }, facts, renderCommon(facts, this.#options), own);
+  }
+
+  #document(
+    { block, idPrefix, ingested }: Batch,
+    text: Text,
+    facts: CommonFacts,
+    common: Common,
+    own: Own,
+  ): LogDocument {
+    const { offset } = text.frame;
+    const failed = own.error !== undefined;
+    if (failed) this.#parseFailures += 1;
+    const tags = failed ? [...text.tags, 'parse_failure'] : text.tags;
+    const record: LogRecord = {
+      id: recordId(idPrefix, offset),
+      sequence: block.segment.base + offset,
+      createdAt: block.arrivedAt,
+      ...facts,
+      ...own,
+      ...(tags.length > 0 && { tags }),
+    };
+    return { record, json: renderDocument(record, common, this.#options, ingested) };
+  }
+}
+
+function contextKey(source: Source, { before, after }: NonNullable<SyslogLine['around']>): string {
+  return `${source.connection}\0${before}\0${after}`;
+}
+
+/** Parses a line; where it has the header of the line before, only its time. */
+function readLine(block: StoredBlock, { text, frame }: Text, last: SyslogLine | undefined): SyslogLine {
+  if (block.kind === 'json-records') {
+    return { fromDocker: false, message: 0, error: 'the record is not a JSON object' };
+  }
+  // The rest of a frame that was cut has no header.
+  if (frame.continued) return { fromDocker: false, message: 0 };
+  return (last && readAgain(text, last)) ?? parseSyslog(text);
+}
+
+function ownOf(line: SyslogLine, text: string, arrivedAt: number): Own {
+  const { stamp, error } = line;
+  const message = text.slice(line.message);
+  if (stamp === undefined)
+    return error === undefined ? { message, timestamp: arrivedAt } : { message, timestamp: arrivedAt, error };
+  const { timestamp, exact } = resolveTime(stamp, arrivedAt);
+  return {
+    message,
+    timestamp,
+    ...(!exact && { timeOriginal: text.slice(stamp.start, stamp.end) }),
+    ...(error !== undefined && { error }),
+  };
+}
+
+function newContext(line: SyslogLine, source: Source, options: RendererOptions, images?: ImageFacts): Context {
+  const { priority, hostname, appname, procid, msgid, structuredData } = line;
+  const tag = appname === undefined ? undefined : parseDockerTag(appname, line.fromDocker);
+  const claims = claimsOf(hostname, tag);
+  const severity = priority === undefined ? undefined : priority & 7;
+  const level = severity === undefined ? undefined : levels[severity];
+  const syslog: SyslogHeader = {
+    ...(priority !== undefined && { priority }),
+    ...(hostname !== undefined && { hostname }),
+    ...(appname !== undefined && { appname }),
+    ...(procid !== undefined && { procid }),
+    ...(msgid !== undefined && { msgid }),
+    ...(structuredData && { structuredData }),
+  };
+  const facts: CommonFacts = {
+    ...originOf(claims, source, options.cluster, images),
+    ...(level !== undefined && { level }),
+    ...(tag && severity === 6 && { stream: 'stdout' as const }),
+    ...(tag && severity === 3 && { stream: 'stderr' as const }),
+    ...(Object.keys(syslog).length > 0 && { syslog }),
+  };
+  return { line, facts, common: renderCommon(facts, options), image: referenceOf(claims), images };
+}
+
+function claimsOf(hostname: string | undefined, tag: DockerTag | undefined): Claims {
+  const host = tag?.host ?? hostname;
+  return {
+    ...(host !== undefined && { host }),
+    ...(tag && { runtime: 'docker' }),
+    ...(tag?.cluster !== undefined && { cluster: tag.cluster }),
+    ...(tag?.id !== undefined && { containerId: tag.id }),
+    ...(tag?.name !== undefined && { containerName: tag.name }),
+    ...(tag?.image !== undefined && { image: tag.image }),
+    ...(tag?.imageId !== undefined && { imageId: tag.imageId }),
+  };
+}
+
+const none: readonly string[] = [];
+
+/** The frames of a block as texts, without the CR at their end. A block of ASCII alone is decoded at once. */
+function* textsOf(block: StoredBlock): Generator<Text, void, undefined> {
+  const { buffer, byteOffset, byteLength } = block.payload;
+  const bytes = Buffer.from(buffer, byteOffset, byteLength);
+  const ascii = isAscii(bytes) ? bytes.toString('latin1') : undefined;
+  for (const frame of framesOf(block)) {
+    const end = endOfContent(bytes, frame);
+    const text = ascii === undefined ? bytes.toString('utf8', frame.start, end) : ascii.slice(frame.start, end);
+    const invalid = text.includes('\ufffd') && !isUtf8(bytes.subarray(frame.start, end));
+    const odd = invalid || frame.cut || frame.continued || frame.unterminated;
+    yield { frame, text, tags: odd ? tagsOf(frame, invalid) : none };
+  }
+}
+
+/** A counted frame and a datagram may end in LF; a terminal leaves CR. */
+function endOfContent(bytes: Buffer, { start, end, cut }: Frame): number {
+  if (cut) return end;
+  const line = end > start && bytes[end - 1] === 0x0a ? end - 1 : end;
+  return line > start && bytes[line - 1] === 0x0d ? line - 1 : line;
+}
+
+function tagsOf(frame: Frame, invalid: boolean): string[] {
+  return [
+    ...(frame.cut || frame.continued ? ['truncated'] : []),
+    ...(frame.unterminated ? ['unterminated'] : []),
+    ...(invalid ? ['invalid_utf8'] : []),
+  ];
+}
+
+function parseObject(text: string): object | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
