@@ -1,7 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import * as fs from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Log } from '../log.ts';
+import {
+  hasCode,
+  nodeFileSystem,
+  syncDirectory,
+  writeAll,
+  type FileHandle,
+  type FileSystem,
+} from '../spool/file-system.ts';
 
 /** A document that a sink rejected for good. */
 export interface DeadLetter {
@@ -12,24 +19,6 @@ export interface DeadLetter {
   readonly document: string;
 }
 
-/** What is asked of a file system; `node:fs/promises` has it. */
-export interface DeadLetterFileSystem {
-  open(path: string, flags: string): Promise<DeadLetterFile>;
-  mkdir(path: string, options: { recursive: true }): Promise<unknown>;
-  readdir(path: string): Promise<string[]>;
-  stat(path: string): Promise<{ readonly size: number }>;
-  readFile(path: string): Promise<Uint8Array>;
-  unlink(path: string): Promise<void>;
-}
-
-/** What is asked of an open file. `write` may be short. */
-export interface DeadLetterFile {
-  write(buffer: Uint8Array, offset: number, length: number, position: number): Promise<{ bytesWritten: number }>;
-  datasync(): Promise<void>;
-  sync(): Promise<void>;
-  close(): Promise<void>;
-}
-
 /** How the dead letters are kept. */
 export interface DeadLetterOptions {
   /** `<data>/dead-letters`; made if need be. */
@@ -37,7 +26,7 @@ export interface DeadLetterOptions {
   /** Bytes of all files together. Beyond it the oldest file is deleted, with a warning. */
   readonly maxBytes: number;
   readonly log: Log;
-  readonly fileSystem?: DeadLetterFileSystem;
+  readonly fileSystem?: FileSystem;
 }
 
 /** The place for documents that no sink will ever take, so that they can be looked at and sent again. */
@@ -59,7 +48,7 @@ export interface DeadLetters extends AsyncDisposable {
  * failure: what follows a torn line would be lost with it. A line without its LF was never acknowledged.
  */
 export async function openDeadLetters(options: DeadLetterOptions): Promise<DeadLetters> {
-  const { directory, fileSystem = fs } = options;
+  const { directory, fileSystem = nodeFileSystem } = options;
   await fileSystem.mkdir(directory, { recursive: true });
   await syncDirectory(fileSystem, dirname(directory));
   const names = (await fileSystem.readdir(directory)).filter((name) => name.endsWith('.ndjson')).toSorted();
@@ -73,15 +62,15 @@ const files = 8;
 
 class Directory implements DeadLetters {
   readonly #options: DeadLetterOptions;
-  readonly #fs: DeadLetterFileSystem;
+  readonly #fs: FileSystem;
   /** Sizes by name, oldest first. */
   readonly #files: Map<string, number>;
-  #current: { readonly name: string; readonly file: DeadLetterFile } | undefined;
+  #current: { readonly name: string; readonly file: FileHandle } | undefined;
   #last: Promise<void> = Promise.resolve();
   #added = 0;
   #dropped = 0;
 
-  constructor(options: DeadLetterOptions, fileSystem: DeadLetterFileSystem, sizes: Map<string, number>) {
+  constructor(options: DeadLetterOptions, fileSystem: FileSystem, sizes: Map<string, number>) {
     this.#options = options;
     this.#fs = fileSystem;
     this.#files = sizes;
@@ -107,9 +96,7 @@ class Directory implements DeadLetters {
     const { name, file } = this.#current ?? (await this.#create());
     try {
       const size = this.#files.get(name) ?? 0;
-      for (let at = 0; at < lines.length;) {
-        at += (await file.write(lines, at, lines.length - at, size + at)).bytesWritten;
-      }
+      await writeAll(file, [lines], size);
       await file.datasync();
       this.#files.set(name, size + lines.length);
       if (size + lines.length >= this.#options.maxBytes / files) await this.#seal();
@@ -119,7 +106,7 @@ class Directory implements DeadLetters {
     }
   }
 
-  async #create(): Promise<{ readonly name: string; readonly file: DeadLetterFile }> {
+  async #create(): Promise<{ readonly name: string; readonly file: FileHandle }> {
     const name = `${String(Date.now() * 1000).padStart(17, '0')}-${randomBytes(6).toString('hex')}.ndjson`;
     const file = await this.#fs.open(join(this.#options.directory, name), 'wx');
     this.#files.set(name, 0);
@@ -152,8 +139,8 @@ class Directory implements DeadLetters {
         log.error({ file: name, letters, bytes: size }, 'the dead letters are full: their oldest file was deleted');
       } catch (error) {
         // Another process may have deleted it.
-        if (!isMissing(error)) {
-          log.error({ file: name, error }, 'the dead letters are full, and their oldest file cannot be deleted');
+        if (!hasCode(error, 'ENOENT')) {
+          log.error({ file: name, err: error }, 'the dead letters are full, and their oldest file cannot be deleted');
           return;
         }
       }
@@ -181,18 +168,5 @@ function isJson(text: string): boolean {
     return !/[\n\r]/.test(text);
   } catch {
     return false;
-  }
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
-}
-
-async function syncDirectory(fileSystem: DeadLetterFileSystem, path: string): Promise<void> {
-  const handle = await fileSystem.open(path, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
   }
 }

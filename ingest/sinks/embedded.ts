@@ -56,7 +56,7 @@ class Embedded implements EmbeddedSink {
   constructor(options: EmbeddedOptions) {
     this.#options = options;
     this.#timer = setInterval(() => {
-      this.sweep().catch((error: unknown) => this.#options.log.error({ error }, 'old log files were not deleted'));
+      this.sweep().catch((error: unknown) => this.#options.log.error({ err: error }, 'old log files were not deleted'));
     }, sweepEvery).unref();
   }
 

@@ -85,7 +85,7 @@ test('whenever the power goes, what was acknowledged is there, and whole lines a
 });
 
 test('after a failed write or sync the same letters can be added again, in a new file', async () => {
-  for (const op of ['write', 'datasync', 'dirsync', 'open'] as const) {
+  for (const op of ['writev', 'datasync', 'dirsync', 'open'] as const) {
     const files = await newFileSystem();
     const letters = await openDeadLetters({ directory, maxBytes: 1e6, log: quiet, fileSystem: files });
     if (op !== 'open' && op !== 'dirsync') await letters.add([letter('first')]);
@@ -99,7 +99,7 @@ test('after a failed write or sync the same letters can be added again, in a new
 
 test('a short write is written on', async () => {
   const files = await newFileSystem();
-  files.before((call) => (call.op === 'write' && call.length > 7 ? { short: 7 } : undefined));
+  files.before((call) => (call.op === 'writev' && call.length > 7 ? { short: 7 } : undefined));
   await addTo(files, 'a', 'b');
   expect(ids(files.crash({ loseAll: true }))).toEqual(['a', 'b']);
 });
