@@ -1,0 +1,226 @@
+import type { Socket } from 'node:net';
+import type { Block, Source } from '../block.ts';
+import type { Log } from '../log.ts';
+import { SpoolError } from '../spool/errors.ts';
+import { Framer, type Piece } from './framing.ts';
+import { arrival, type ListenerOptions } from './listener.ts';
+
+/** What all connections of a listener count. */
+export interface ConnectionCounters {
+  bytes: number;
+  badCounts: number;
+  cutFrames: number;
+  /** Bytes that were read but not committed, because the spool closed or stayed full until the end. */
+  lostBytes: number;
+}
+
+export interface ConnectionOptions {
+  readonly socket: Socket;
+  readonly source: Source;
+  readonly spool: ListenerOptions['spool'];
+  readonly maxFrame: number;
+  /** Above so many uncommitted bytes nothing more is read. */
+  readonly window: number;
+  readonly counters: ConnectionCounters;
+  readonly log: Log;
+  /** Aborts the waiting for a spool that is full. */
+  readonly signal: AbortSignal;
+  /** Told by how many bytes the memory of the unfinished frame changed. */
+  readonly onHeld: (change: number) => void;
+}
+
+/** From one socket to the spool, in order. It is not read while the spool is full or too much is uncommitted. */
+export class Connection {
+  readonly #options: ConnectionOptions;
+  readonly #framer: Framer;
+  #uncommitted = 0;
+  #underWay = 0;
+  /** Blocks that the spool refused, and those after them, in the order in which they came. */
+  #refused: { readonly place: number; readonly block: Block }[] = [];
+  #recovering = false;
+  #place = 0;
+  #ended = false;
+  #toldHeld = 0;
+  #readAt = performance.now();
+  #idle = Promise.withResolvers<void>();
+  /** Resolves when the socket is closed, and all that it brought is committed. */
+  readonly done: Promise<void>;
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
+    const { socket, source, counters, log } = options;
+    this.#framer = new Framer(options.maxFrame, () => {
+      counters.badCounts += 1;
+      log.warn({ peer: source.peer }, 'a count is bad; the rest of this connection is read line by line');
+    });
+    this.#idle.resolve();
+    const closed = Promise.withResolvers<void>();
+    socket.on('data', (chunk: Buffer) => this.#read(chunk));
+    // What came is kept, however the connection ended.
+    socket.on('error', (error) => log.info({ peer: source.peer, reason: error.message }, 'a connection broke'));
+    socket.once('end', () => this.#end());
+    socket.once('close', () => {
+      this.#end();
+      closed.resolve();
+    });
+    this.done = closed.promise.then(() => this.#committed());
+  }
+
+  /** Bytes of memory of the unfinished frame. */
+  get held(): number {
+    return this.#framer.held;
+  }
+
+  /** Cuts the unfinished frame, to free its memory. */
+  cut(): void {
+    this.#send(this.#framer.cut());
+    this.#tellHeld();
+  }
+
+  /** Reads on until nothing came for `silence` ms, or `deadline` (of `performance.now()`) is over; then commits and resets. */
+  async drain(silence: number, deadline: number): Promise<void> {
+    const { socket } = this.#options;
+    while (!this.#ended && performance.now() < deadline) {
+      const left = Math.min(this.#readAt + silence, deadline) - performance.now();
+      if (left > 0) await delay(left);
+      else if (this.#uncommitted > 0 || socket.isPaused()) await Promise.race([this.#committed(), delay(20)]);
+      else break;
+    }
+    this.#end();
+    await this.#committed();
+    // After a FIN Docker's driver would lose its next line; after a reset it connects again, and sends it again.
+    if (!socket.destroyed) socket.resetAndDestroy();
+  }
+
+  #read(chunk: Buffer): void {
+    if (this.#ended) return;
+    this.#readAt = performance.now();
+    this.#options.counters.bytes += chunk.length;
+    this.#send(this.#framer.push(chunk));
+    this.#tellHeld();
+    this.#steer();
+  }
+
+  #tellHeld(): void {
+    const change = this.#framer.held - this.#toldHeld;
+    this.#toldHeld += change;
+    if (change !== 0) this.#options.onHeld(change);
+  }
+
+  #end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#options.socket.pause();
+    this.#send(this.#framer.end());
+    this.#tellHeld();
+  }
+
+  /** Stops or goes on reading. */
+  #steer(): void {
+    const { socket, spool, window } = this.#options;
+    if (this.#ended || socket.destroyed) return;
+    const stop = this.#refused.length > 0 || this.#recovering || spool.full;
+    if (stop || this.#uncommitted > window) {
+      socket.pause();
+      if (stop) void this.#recover();
+    } else if (socket.isPaused() && this.#uncommitted <= window / 2) {
+      socket.resume();
+    }
+  }
+
+  #send(pieces: readonly Piece[]): void {
+    const { source, counters } = this.#options;
+    for (const piece of pieces) {
+      if (piece.flags.cut === true) counters.cutFrames += 1;
+      const block: Block = { ...piece, source, arrivedAt: arrival() };
+      if (this.#uncommitted === 0) this.#idle = Promise.withResolvers<void>();
+      this.#uncommitted += block.payload.length;
+      this.#place += 1;
+      if (this.#refused.length > 0 || this.#recovering) this.#refused.push({ place: this.#place, block });
+      else void this.#commit(block, this.#place);
+    }
+  }
+
+  async #commit(block: Block, place: number): Promise<void> {
+    this.#underWay += 1;
+    try {
+      await this.#options.spool.append(block);
+      this.#settle(block);
+    } catch (error) {
+      if (isFinal(error)) this.#lose(block);
+      else this.#refused.push({ place, block });
+    } finally {
+      this.#underWay -= 1;
+    }
+    if (this.#refused.length > 0 && this.#underWay === 0) void this.#recover();
+    this.#steer();
+  }
+
+  /** Waits until the spool takes blocks again, and hands it what it refused, in order. */
+  async #recover(): Promise<void> {
+    if (this.#recovering || this.#underWay > 0) return;
+    this.#recovering = true;
+    const { spool, signal } = this.#options;
+    try {
+      await spool.untilWritable(signal);
+      for (;;) {
+        this.#refused.sort((a, b) => a.place - b.place);
+        const [first] = this.#refused;
+        if (first === undefined) break;
+        if (await this.#retry(first.block)) this.#refused.shift();
+        else await delay(retryAfter);
+        await spool.untilWritable(signal);
+      }
+    } catch {
+      for (const { block } of this.#refused.splice(0)) this.#lose(block);
+    } finally {
+      this.#recovering = false;
+    }
+    if (!signal.aborted) this.#steer();
+  }
+
+  async #retry(block: Block): Promise<boolean> {
+    try {
+      await this.#options.spool.append(block);
+      this.#settle(block);
+    } catch (error) {
+      if (!isFinal(error)) {
+        this.#options.signal.throwIfAborted();
+        return false;
+      }
+      this.#lose(block);
+    }
+    return true;
+  }
+
+  #lose(block: Block): void {
+    const { counters, log, source } = this.#options;
+    counters.lostBytes += block.payload.length;
+    log.error({ peer: source.peer, bytes: block.payload.length }, 'what a connection brought could not be kept');
+    this.#settle(block);
+  }
+
+  #settle(block: Block): void {
+    this.#uncommitted -= block.payload.length;
+    if (this.#uncommitted === 0) this.#idle.resolve();
+  }
+
+  /** Resolves when nothing is uncommitted. */
+  async #committed(): Promise<void> {
+    while (this.#uncommitted > 0) await this.#idle.promise;
+  }
+}
+
+/** How long it takes until a spool that failed is asked again, in ms. */
+const retryAfter = 200;
+
+/** The spool will never take it. */
+function isFinal(error: unknown): boolean {
+  return !(error instanceof SpoolError) || error.code === 'closed';
+}
+
+async function delay(ms: number): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  setTimeout(resolve, ms);
+  await promise;
+}

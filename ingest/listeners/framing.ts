@@ -1,0 +1,240 @@
+import type { Block } from '../block.ts';
+import { joinDatagrams, readCount, type Count } from '../parse/frames.ts';
+
+/**
+ * Divides a stream of bytes into runs of whole frames.
+ *
+ * The framing is decided from the first bytes, and kept: octet counting (RFC 6587 section 3.4.1) if they are a count and
+ * a PRI, else LF. A frame over `maxFrame` bytes is cut at each `maxFrame`th byte, whatever the chunks that it came in.
+ * Of a counted frame the pieces are of kind `datagrams`, since each needs a length of its own. A bad count turns the
+ * rest of the stream into LF frames.
+ */
+export type Piece = Pick<Block, 'kind' | 'flags' | 'payload'>;
+
+const LF = 0x0a;
+const empty = new Uint8Array(0);
+
+/** The framer of one connection. */
+export class Framer {
+  readonly #maxFrame: number;
+  readonly #onBadCount: () => void;
+  #framing: 'undecided' | 'lf' | 'octet' = 'undecided';
+  #rest = new Rest();
+  /** The frame that the rest belongs to was cut before. */
+  #continued = false;
+  /** How many bytes of a counted frame that was cut are still to come, with those of the rest. */
+  #remaining = 0;
+
+  /** `onBadCount` is called when a count is bad, at most once. */
+  constructor(maxFrame: number, onBadCount: () => void) {
+    this.#maxFrame = maxFrame;
+    this.#onBadCount = onBadCount;
+  }
+
+  /** The memory that the unfinished rest takes, in bytes. */
+  get held(): number {
+    return this.#rest.capacity;
+  }
+
+  /** Takes what arrived; answers what is whole by now. A piece may be a view of the chunk. */
+  push(chunk: Uint8Array): Piece[] {
+    const pieces: Piece[] = [];
+    if (this.#framing === 'undecided') {
+      const bytes = this.#rest.take(chunk);
+      this.#framing = decideFraming(bytes);
+      if (this.#framing === 'undecided') this.#rest.set(bytes);
+      else this.#frame(bytes, pieces);
+    } else if (
+      this.#framing === 'lf' &&
+      chunk.lastIndexOf(LF) < 0 &&
+      this.#rest.length + chunk.length <= this.#maxFrame
+    ) {
+      this.#rest.add(chunk);
+    } else if (this.#framing === 'octet' && this.#rest.length + chunk.length < this.#needed()) {
+      this.#rest.add(chunk);
+    } else {
+      this.#frame(this.#rest.take(chunk), pieces);
+    }
+    return pieces;
+  }
+
+  /** The stream ended: what is left of it. */
+  end(): Piece[] {
+    const pieces: Piece[] = [];
+    this.#flush(pieces, { unterminated: true });
+    return pieces;
+  }
+
+  /** Cuts the unfinished frame where it is, so that its memory can be freed. */
+  cut(): Piece[] {
+    const pieces: Piece[] = [];
+    if (this.#framing === 'lf') this.#flush(pieces, { cut: true });
+    if (this.#framing !== 'octet') return pieces;
+    if (this.#remaining === 0) {
+      const bytes = this.#rest.take(empty);
+      const count = readCount(bytes, 0);
+      if (typeof count === 'string') this.#rest.set(bytes);
+      else {
+        this.#remaining = count.length;
+        this.#rest.set(bytes.subarray(count.start));
+      }
+    }
+    if (this.#remaining === 0 || this.#rest.length === 0) return pieces;
+    const bytes = this.#rest.take(empty);
+    this.#remaining -= bytes.length;
+    this.#cutCounted(bytes, pieces, this.#remaining > 0);
+    return pieces;
+  }
+
+  #flush(pieces: Piece[], flags: Block['flags']): void {
+    const bytes = this.#rest.take(empty);
+    if (bytes.length === 0) return;
+    const all = { ...flags, ...(this.#continued && { continued: true }) };
+    const count = this.#framing === 'octet' && this.#remaining === 0 ? readCount(bytes, 0) : undefined;
+    const content = typeof count === 'object' ? bytes.subarray(count.start) : bytes;
+    if (this.#framing === 'octet') pieces.push({ kind: 'datagrams', flags: all, payload: joinDatagrams([content]) });
+    else pieces.push({ kind: 'lf-stream', flags: all, payload: bytes });
+    this.#continued = flags.cut === true;
+  }
+
+  #frame(bytes: Uint8Array, pieces: Piece[]): void {
+    if (this.#framing === 'octet') this.#frameCounted(bytes, pieces);
+    else this.#frameLines(bytes, pieces);
+  }
+
+  #frameLines(bytes: Uint8Array, pieces: Piece[]): void {
+    let start = 0;
+    if (bytes.length > this.#maxFrame) {
+      // Only here a frame can be too long.
+      for (let at = 0; at < bytes.length;) {
+        const found = bytes.indexOf(LF, at);
+        const end = found < 0 ? bytes.length : found;
+        if (end - at > this.#maxFrame) {
+          this.#addLines(bytes.subarray(start, at), pieces);
+          this.#addLines(bytes.subarray(at, at + this.#maxFrame), pieces, true);
+          start = at + this.#maxFrame;
+          at = start;
+        } else {
+          at = end + 1;
+        }
+      }
+    }
+    const last = bytes.lastIndexOf(LF);
+    const whole = Math.max(start, last + 1);
+    this.#addLines(bytes.subarray(start, whole), pieces);
+    this.#rest.set(bytes.subarray(whole));
+  }
+
+  #addLines(payload: Uint8Array, pieces: Piece[], cut = false): void {
+    if (payload.length === 0) return;
+    const flags = { ...(cut && { cut: true }), ...(this.#continued && { continued: true }) };
+    pieces.push({ kind: 'lf-stream', flags, payload });
+    this.#continued = cut;
+  }
+
+  /** How many bytes the rest must have until something can be done with it. */
+  #needed(): number {
+    if (this.#remaining > 0) return Math.min(this.#remaining, this.#maxFrame);
+    const count = this.#rest.count();
+    return count === undefined ? 0 : count.start + Math.min(count.length, this.#maxFrame);
+  }
+
+  #frameCounted(bytes: Uint8Array, pieces: Piece[]): void {
+    let at = 0;
+    let start = 0;
+    for (;;) {
+      if (this.#remaining > 0) {
+        const length = Math.min(this.#remaining, this.#maxFrame);
+        if (bytes.length - at < length) break;
+        this.#remaining -= length;
+        this.#cutCounted(bytes.subarray(at, at + length), pieces, this.#remaining > 0);
+        at += length;
+        start = at;
+        continue;
+      }
+      const count = readCount(bytes, at);
+      if (count === 'more') break;
+      if (count === 'bad') {
+        addCounted(bytes.subarray(start, at), pieces);
+        this.#framing = 'lf';
+        this.#onBadCount();
+        this.#frameLines(bytes.subarray(at), pieces);
+        return;
+      }
+      if (count.length > this.#maxFrame) {
+        addCounted(bytes.subarray(start, at), pieces);
+        this.#remaining = count.length;
+        at = count.start;
+        start = at;
+      } else if (count.start + count.length <= bytes.length) {
+        at = count.start + count.length;
+      } else {
+        break;
+      }
+    }
+    addCounted(bytes.subarray(start, at), pieces);
+    this.#rest.set(bytes.subarray(at));
+  }
+
+  #cutCounted(bytes: Uint8Array, pieces: Piece[], cut: boolean): void {
+    const flags = { ...(cut && { cut: true }), ...(this.#continued && { continued: true }) };
+    pieces.push({ kind: 'datagrams', flags, payload: joinDatagrams([bytes]) });
+    this.#continued = cut;
+  }
+}
+
+function addCounted(payload: Uint8Array, pieces: Piece[]): void {
+  if (payload.length > 0) pieces.push({ kind: 'octet-stream', flags: {}, payload });
+}
+
+/** `^[1-9]\d{0,6} <\d{1,3}>` is octet counting; what can no more become that is LF. */
+function decideFraming(bytes: Uint8Array): 'undecided' | 'lf' | 'octet' {
+  const head = Buffer.from(bytes.subarray(0, 13)).toString('latin1');
+  if (/^[1-9]\d{0,6} <\d{1,3}>/.test(head)) return 'octet';
+  return /^(?:[1-9]\d{0,6}(?: (?:<\d{0,3})?)?)?$/.test(head) ? 'undecided' : 'lf';
+}
+
+/** Bytes of an unfinished frame, in memory of their own that doubles as it grows: tiny chunks must not cost more. */
+class Rest {
+  #bytes = empty;
+  #length = 0;
+
+  get length(): number {
+    return this.#length;
+  }
+
+  get capacity(): number {
+    return this.#bytes.length;
+  }
+
+  /** The count at its start, if it is whole. */
+  count(): Count | undefined {
+    const count = readCount(this.#bytes.subarray(0, this.#length), 0);
+    return typeof count === 'string' ? undefined : count;
+  }
+
+  set(bytes: Uint8Array): void {
+    this.#length = 0;
+    this.#bytes = empty;
+    if (bytes.length > 0) this.add(bytes);
+  }
+
+  add(chunk: Uint8Array): void {
+    const needed = this.#length + chunk.length;
+    if (needed > this.#bytes.length) {
+      const larger = new Uint8Array(Math.max(needed, Math.min(this.#bytes.length * 2, needed + 1_048_576), 64));
+      larger.set(this.#bytes.subarray(0, this.#length));
+      this.#bytes = larger;
+    }
+    this.#bytes.set(chunk, this.#length);
+    this.#length = needed;
+  }
+
+  /** What was kept, and the chunk after it; nothing is kept any more. */
+  take(chunk: Uint8Array): Uint8Array {
+    const kept = this.#bytes.subarray(0, this.#length);
+    this.#bytes = empty;
+    this.#length = 0;
+    return kept.length === 0 ? chunk : chunk.length === 0 ? kept : Buffer.concat([kept, chunk]);
+  }
+}

@@ -1,0 +1,145 @@
+import { randomBytes } from 'node:crypto';
+import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
+import { once } from 'node:events';
+import { isIPv6 } from 'node:net';
+import type { Source } from '../block.ts';
+import { BoundedMap } from '../parse/bounded-map.ts';
+import { joinDatagrams } from '../parse/frames.ts';
+import { plainAddress } from '../parse/tagger.ts';
+import { arrival, type ListenAddress, type Listener, type ListenerOptions } from './listener.ts';
+
+/** Bounds of a UDP listener, each with a default. Sizes in bytes. */
+export interface UdpListenerOptions extends ListenerOptions {
+  /** Bytes that may wait for their commit; beyond it datagrams are dropped. 16 MiB. */
+  readonly window?: number;
+  /** The kernel's buffer; it may give less. 4 MiB. */
+  readonly receiveBuffer?: number;
+}
+
+/** Senders whose identity is kept. */
+const mostSources = 10_000;
+
+/**
+ * Syslog over UDP (RFC 5426): a message a datagram. A datagram is no longer than 64 KiB, and so never cut.
+ * @throws the system's error where it cannot listen there.
+ */
+export async function openUdpListener(options: UdpListenerOptions): Promise<Listener> {
+  const { host, port } = options.listen;
+  const socket = createSocket({
+    type: isIPv6(host) ? 'udp6' : 'udp4',
+    recvBufferSize: options.receiveBuffer ?? 4 * 1024 * 1024,
+  });
+  const listening = once(socket, 'listening');
+  const listener = new UdpListener(socket, options);
+  socket.bind({ address: host, port });
+  await listening;
+  listener.start();
+  return listener;
+}
+
+class UdpListener implements Listener {
+  readonly #socket: Socket;
+  readonly #options: UdpListenerOptions;
+  readonly #sources = new BoundedMap<string, Source>(mostSources);
+  readonly #counts = { datagrams: 0, bytes: 0, droppedDatagrams: 0, droppedBytes: 0 };
+  /** What came in this turn of the event loop. */
+  #turn = new Map<Source, Buffer[]>();
+  #waiting = 0;
+  readonly #commits = new Set<Promise<void>>();
+  #address: ListenAddress;
+  #drained: Promise<void> | undefined;
+
+  constructor(socket: Socket, options: UdpListenerOptions) {
+    this.#socket = socket;
+    this.#options = options;
+    this.#address = options.listen;
+    socket.on('message', (message, from) => this.#receive(message, from));
+  }
+
+  start(): void {
+    const { address, port } = this.#socket.address();
+    this.#address = { host: address, port };
+    this.#socket.on('error', (error) => this.#options.log.error({ reason: error.message }, 'the UDP socket failed'));
+  }
+
+  get address(): ListenAddress {
+    return this.#address;
+  }
+
+  get counters(): Readonly<Record<string, number>> {
+    return this.#counts;
+  }
+
+  drain(): Promise<void> {
+    this.#drained ??= this.#drain();
+    return this.#drained;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.drain();
+  }
+
+  #receive(message: Buffer, from: RemoteInfo): void {
+    const { spool, window = 16 * 1024 * 1024 } = this.#options;
+    this.#counts.datagrams += 1;
+    this.#counts.bytes += message.length;
+    if (spool.full || this.#waiting + message.length > window) {
+      this.#drop(1, message.length);
+      return;
+    }
+    this.#waiting += message.length;
+    if (this.#turn.size === 0) setImmediate(() => this.#flush());
+    const source = this.#sourceOf(from);
+    const datagrams = this.#turn.get(source);
+    if (datagrams === undefined) this.#turn.set(source, [message]);
+    else datagrams.push(message);
+  }
+
+  #sourceOf({ address, port }: RemoteInfo): Source {
+    const key = `${address} ${port}`;
+    const known = this.#sources.get(key);
+    if (known !== undefined) return known;
+    const peer = { address: plainAddress(address), port };
+    const cluster = this.#options.clusterOf(peer.address);
+    const connection = randomBytes(16).toString('hex');
+    const source: Source = { listener: 'syslog-udp', connection, peer, ...(cluster !== undefined && { cluster }) };
+    this.#sources.set(key, source);
+    return source;
+  }
+
+  #flush(): void {
+    const turn = this.#turn;
+    this.#turn = new Map();
+    for (const [source, datagrams] of turn) {
+      const commit = this.#commit(source, datagrams).finally(() => this.#commits.delete(commit));
+      this.#commits.add(commit);
+    }
+  }
+
+  async #commit(source: Source, datagrams: readonly Buffer[]): Promise<void> {
+    const bytes = datagrams.reduce((sum, { length }) => sum + length, 0);
+    const payload = joinDatagrams(datagrams);
+    try {
+      await this.#options.spool.append({ kind: 'datagrams', source, arrivedAt: arrival(), flags: {}, payload });
+    } catch (error) {
+      this.#drop(datagrams.length, bytes);
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#options.log.warn({ datagrams: datagrams.length, reason }, 'datagrams were dropped');
+    } finally {
+      this.#waiting -= bytes;
+    }
+  }
+
+  #drop(datagrams: number, bytes: number): void {
+    this.#counts.droppedDatagrams += datagrams;
+    this.#counts.droppedBytes += bytes;
+  }
+
+  async #drain(): Promise<void> {
+    const closed = once(this.#socket, 'close');
+    this.#socket.close();
+    await closed;
+    this.#flush();
+    await Promise.all(this.#commits);
+  }
+}
