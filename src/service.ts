@@ -17,6 +17,9 @@ import { createApp } from './http/app.ts';
 import { healthRouter } from './http/health.ts';
 import { createMetrics } from './http/metrics.ts';
 import { listenHttp } from './http/server.ts';
+import { openLogs } from './logs/open.ts';
+import { logsReadiness } from './logs/readiness.ts';
+import { measureLogs } from './logs/metrics.ts';
 import { logsRouter } from './logs/router.ts';
 import type { LogPipeline } from './logs/pipeline.ts';
 import { blockList, clusterRules } from './networks.ts';
@@ -31,6 +34,8 @@ export class StartError extends Error {
 export interface Service extends AsyncDisposable {
   /** Where HTTP is served, with the real port. */
   readonly http: ListenAddress;
+  /** Where syslog is listened for, with the real ports. */
+  readonly syslog: LogPipeline['addresses'];
   /** Who gets in at this moment. */
   readonly access: Access['mode'];
 }
@@ -38,11 +43,12 @@ export interface Service extends AsyncDisposable {
 /** What a service is started with beside its configuration. */
 export interface ServiceOptions {
   readonly log: Logger;
-  readonly openPipeline?: (lookup: ImageLookup) => Promise<LogPipeline & AsyncDisposable>;
+  /** Opens the log side; tests put another one in its place. */
+  readonly openPipeline?: typeof openLogs;
 }
 
 /** Starts everything that a configuration asks for. What was started is ended again if a later part fails. */
-export async function startService(config: Config, { log, openPipeline }: ServiceOptions): Promise<Service> {
+export async function startService(config: Config, { log, openPipeline = openLogs }: ServiceOptions): Promise<Service> {
   await using stack = new AsyncDisposableStack();
   await mkdir(stateFolder(config.data), { recursive: true, mode: 0o700 });
 
@@ -70,20 +76,21 @@ export async function startService(config: Config, { log, openPipeline }: Servic
       throw error;
     }
   };
-  const pipeline = openPipeline === undefined ? undefined : stack.use(await openPipeline(lookup));
+  const pipeline = stack.use(
+    await openPipeline(config, lookup, log).catch((error: unknown) => explainSyslog(config, error)),
+  );
 
   const metrics = createMetrics();
+  measureLogs(metrics.registry, pipeline);
   const handler = createApp({
     log,
     metrics,
     trustedProxies: blockList(config.http.trusted_proxies),
     mount(app) {
-      app.use(healthRouter({}).routes());
+      app.use(healthRouter({ logs: () => logsReadiness(pipeline.status()) }).routes());
       app.use(authenticate({ userFile, logins, cliKey }));
       app.use(metrics.router.routes());
-      if (pipeline !== undefined) {
-        app.use(logsRouter({ pipeline, clusterOf: clusterRules(config.ingest.tags.sources) }).routes());
-      }
+      app.use(logsRouter({ pipeline, clusterOf: clusterRules(config.ingest.tags.sources) }).routes());
       app.use(registryRouter({ store, delete: config.storage.delete }).routes());
     },
   });
@@ -100,11 +107,20 @@ export async function startService(config: Config, { log, openPipeline }: Servic
   const parts = stack.move();
   return {
     http: http.address,
+    syslog: pipeline.addresses,
     get access() {
       return userFile.access.mode;
     },
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
   };
+}
+
+/** Node names the call that failed: `listen` of a TCP socket, `bind` of a UDP one. */
+function explainSyslog({ ingest: { syslog } }: Config, error: unknown): never {
+  const call = error instanceof Error && 'syscall' in error ? error.syscall : undefined;
+  const key = call === 'listen' ? 'tcp' : call === 'bind' ? 'udp' : undefined;
+  const address = key === undefined ? 'off' : syslog[key];
+  throw address === 'off' ? error : explainListen(`ingest.syslog.${key}`, address, error);
 }
 
 /** Why a listener could not start, by the key that says where it listens. */

@@ -60,8 +60,9 @@ function firstSignal(): Promise<NodeJS.Signals> {
 
 /** What runs where, and who gets in. */
 function summarize(config: Config, service: Service): Record<string, string> {
-  const { data, auth, storage, ingest, logs } = config;
-  const place = (address: ListenAddress | 'off'): string => (address === 'off' ? 'off' : formatAddress(address));
+  const { data, auth, storage, logs } = config;
+  const place = (address: ListenAddress | undefined): string =>
+    address === undefined ? 'off' : formatAddress(address);
   const users = {
     open: `no users yet: open to everyone on this machine; make one with ${makeUser}`,
     users: `the users of ${auth.htpasswd}`,
@@ -69,8 +70,8 @@ function summarize(config: Config, service: Service): Record<string, string> {
   };
   return {
     http: `http://${formatAddress(service.http)}`,
-    'syslog tcp': place(ingest.syslog.tcp),
-    'syslog udp': place(ingest.syslog.udp),
+    'syslog tcp': place(service.syslog.tcp),
+    'syslog udp': place(service.syslog.udp),
     data,
     images: storage.disk.root,
     logs: logs.sink === 'embedded' ? 'embedded store' : `Elasticsearch at ${logs.elasticsearch.nodes.join(', ')}`,

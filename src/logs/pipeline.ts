@@ -1,13 +1,8 @@
-import type { Block } from '../../ingest/block.ts';
-import type { SearchPage, SearchRequest } from '../../ingest/query/search.ts';
+import type { RendererCounts } from '../../ingest/parse/documents.ts';
+import type { Pipeline, PipelineStatus } from '../../ingest/pipeline.ts';
 
 /** What the HTTP side needs of the log pipeline. */
-export interface LogPipeline {
-  /**
-   * Resolves when the block is committed in the spool.
-   * @throws an error with the code `full` while the spool takes nothing.
-   */
-  accept(block: Block): Promise<void>;
-  /** @throws {SinkError} when the sink is away. */
-  search(request: SearchRequest, signal: AbortSignal): Promise<SearchPage>;
+export interface LogPipeline extends Pick<Pipeline, 'addresses' | 'accept' | 'search'> {
+  /** How it is, and what was read since the start. */
+  status(): PipelineStatus & Pick<RendererCounts, 'parseFailures' | 'lookupFailures'>;
 }

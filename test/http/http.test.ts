@@ -8,7 +8,7 @@ import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createApp } from '../../src/http/app.ts';
 import { HttpError } from '../../src/http/errors.ts';
-import { healthRouter } from '../../src/http/health.ts';
+import { healthRouter, type Readiness } from '../../src/http/health.ts';
 import { createMetrics } from '../../src/http/metrics.ts';
 import { type HttpServer, listenHttp } from '../../src/http/server.ts';
 import type { RequestState } from '../../src/http/state.ts';
@@ -305,15 +305,16 @@ test('a client that goes away is no error of the server', async () => {
 
 test('ready is what every part says; live asks none', async () => {
   let up = false;
-  const logs = (): { ready: true } | { ready: false; reason: string } =>
-    up ? { ready: true } : { ready: false, reason: 'the sink is away' };
-  await using server = await serve((app) => app.use(healthRouter({ storage: () => ({ ready: true }), logs }).routes()));
+  const logs = (): Readiness => ({ ready: up, state: up ? 'ok' : 'the spool is full' });
+  await using server = await serve((app) =>
+    app.use(healthRouter({ storage: () => ({ ready: true, state: 'ok' }), logs }).routes()),
+  );
   const { port } = server.address;
   expect((await send(port, '/health/live')).status).toBe(200);
   const away = await send(port, '/health/ready');
   expect([away.status, JSON.parse(away.text)]).toEqual([
     503,
-    { status: 'not ready', parts: { storage: 'ok', logs: 'the sink is away' } },
+    { status: 'not ready', parts: { storage: 'ok', logs: 'the spool is full' } },
   ]);
   up = true;
   expect((await send(port, '/health/ready')).status).toBe(200);

@@ -6,6 +6,7 @@ import { hashSync } from 'bcryptjs';
 import { pino } from 'pino';
 import type { Block } from '../../ingest/block.ts';
 import type { SearchPage, SearchRequest } from '../../ingest/query/search.ts';
+import type { PipelineStatus } from '../../ingest/pipeline.ts';
 import { loadConfig } from '../../src/config.ts';
 import type { LogPipeline } from '../../src/logs/pipeline.ts';
 import { startService } from '../../src/service.ts';
@@ -19,6 +20,9 @@ export function userLine(name: string, password: string): string {
 export class FakePipeline implements LogPipeline, AsyncDisposable {
   readonly blocks: Block[] = [];
   readonly searches: SearchRequest[] = [];
+  readonly addresses = {};
+  full = false;
+  trouble: PipelineStatus['trouble'];
   page: SearchPage = { records: [] };
   failure: Error | undefined;
 
@@ -31,6 +35,30 @@ export class FakePipeline implements LogPipeline, AsyncDisposable {
     if (this.failure !== undefined) throw this.failure;
     this.searches.push(request);
     return this.page;
+  }
+
+  status(): ReturnType<LogPipeline['status']> {
+    return {
+      totals: {
+        committedBytes: 1,
+        readBytes: 2,
+        unreadBytes: 3,
+        droppedBytes: 4,
+        quarantinedBytes: 5,
+        readRecords: 6,
+        indexedRecords: 7,
+        failureStoreRecords: 8,
+        deadLetteredRecords: 9,
+        droppedRecords: 10,
+        inFlightRecords: 11,
+      },
+      spoolSize: 12,
+      spoolFull: this.full,
+      listeners: { tcp: { connections: 13 } },
+      parseFailures: 14,
+      lookupFailures: 15,
+      ...(this.trouble !== undefined && { trouble: this.trouble }),
+    };
   }
 
   /** The lines of all blocks. */

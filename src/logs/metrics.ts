@@ -1,0 +1,78 @@
+import { Counter, Gauge, type Registry } from 'prom-client';
+import type { LogPipeline } from './pipeline.ts';
+
+/** Adds to the metrics what the pipeline counts; it is asked when they are. */
+export function measureLogs(registry: Registry, pipeline: Pick<LogPipeline, 'status'>): void {
+  const registers = [registry];
+
+  function counter(name: string, help: string, label: string, read: () => Readonly<Record<string, number>>): void {
+    new Counter({
+      name,
+      help,
+      labelNames: [label],
+      registers,
+      collect() {
+        this.reset();
+        for (const [value, count] of Object.entries(read())) this.inc({ [label]: value }, count);
+      },
+    });
+  }
+
+  function gauge(name: string, help: string, read: () => number): void {
+    new Gauge({
+      name,
+      help,
+      registers,
+      collect() {
+        this.set(read());
+      },
+    });
+  }
+
+  counter(
+    'shiplog_spool_bytes_total',
+    'Payload bytes, over all lives: committed = read + unread + dropped + quarantined.',
+    'state',
+    () => {
+      const { totals } = pipeline.status();
+      return {
+        committed: totals.committedBytes,
+        read: totals.readBytes,
+        unread: totals.unreadBytes,
+        dropped: totals.droppedBytes,
+        quarantined: totals.quarantinedBytes,
+      };
+    },
+  );
+  counter(
+    'shiplog_log_records_total',
+    'Records, over all lives: read = indexed + failure_store + dead_lettered + dropped + in_flight.',
+    'outcome',
+    () => {
+      const { totals } = pipeline.status();
+      return {
+        read: totals.readRecords,
+        indexed: totals.indexedRecords,
+        failure_store: totals.failureStoreRecords,
+        dead_lettered: totals.deadLetteredRecords,
+        dropped: totals.droppedRecords,
+        in_flight: totals.inFlightRecords,
+      };
+    },
+  );
+  counter('shiplog_render_failures_total', 'Records that were shipped without a part, since the start.', 'part', () => {
+    const { parseFailures, lookupFailures } = pipeline.status();
+    return { parse: parseFailures, lookup: lookupFailures };
+  });
+  for (const listener of Object.keys(pipeline.status().listeners)) {
+    counter(
+      `shiplog_syslog_${listener}_total`,
+      `What the syslog listener (${listener}) counted since the start.`,
+      'event',
+      () => pipeline.status().listeners[listener] ?? {},
+    );
+  }
+  gauge('shiplog_spool_size_bytes', 'Size of the files of the spool.', () => pipeline.status().spoolSize);
+  gauge('shiplog_spool_full', '1 while the spool takes nothing.', () => Number(pipeline.status().spoolFull));
+  gauge('shiplog_sink_up', '0 while the sink takes no records.', () => Number(pipeline.status().trouble === undefined));
+}

@@ -1,0 +1,67 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import type { ImageLookup } from '../../ingest/images.ts';
+import { createRenderer, type RendererCounts } from '../../ingest/parse/documents.ts';
+import { openPipeline, type Pipeline } from '../../ingest/pipeline.ts';
+import { openElasticsearch } from '../../ingest/sinks/elasticsearch.ts';
+import { openEmbedded } from '../../ingest/sinks/embedded.ts';
+import type { Sink } from '../../ingest/sinks/sink.ts';
+import type { Config } from '../config.ts';
+import { clusterRules } from '../networks.ts';
+import type { LogPipeline } from './pipeline.ts';
+
+/** Opens the log side as the configuration has it. */
+export async function openLogs(
+  config: Config,
+  lookup: ImageLookup,
+  log: Logger,
+): Promise<LogPipeline & AsyncDisposable> {
+  const { data, http, ingest, logs } = config;
+  const { dataset, namespace } = logs.sink === 'elasticsearch' ? logs.elasticsearch : embeddedStream;
+  const renderer = createRenderer({ cluster: ingest.tags.cluster, dataset, namespace, lookup, log });
+  const { tcp, udp, max_frame: maxFrame } = ingest.syslog;
+  const pipeline = await openPipeline({
+    data,
+    syslog: { maxFrame, ...(tcp !== 'off' && { tcp }), ...(udp !== 'off' && { udp }) },
+    maxSpoolSize: ingest.spool.max_size,
+    clusterOf: clusterRules(ingest.tags.sources),
+    renderer,
+    sink: await openSink(config, log),
+    shutdownGrace: http.shutdown_grace,
+    log,
+  });
+  return present(pipeline, renderer.counts);
+}
+
+/** The names that a record has in the embedded store, which has but one stream. */
+const embeddedStream = { dataset: 'docker', namespace: 'default' } as const;
+
+async function openSink({ data, logs }: Config, log: Logger): Promise<Sink> {
+  if (logs.sink === 'embedded') {
+    const { retention, max_size: maxSize } = logs.embedded;
+    return openEmbedded({ directory: join(data, 'logs'), retention, maxSize, log });
+  }
+  const { nodes, username, password, api_key: apiKey, ca, dataset, namespace, retention } = logs.elasticsearch;
+  return openElasticsearch({
+    nodes,
+    dataset,
+    namespace,
+    retention,
+    log,
+    ...(apiKey !== undefined && { auth: { apiKey } }),
+    ...(username !== undefined && password !== undefined && { auth: { username, password } }),
+    ...(ca !== undefined && { ca: await readFile(ca, 'utf8') }),
+  });
+}
+
+/** The pipeline as the HTTP side sees it. */
+function present(pipeline: Pipeline, counts: RendererCounts): LogPipeline & AsyncDisposable {
+  return {
+    addresses: pipeline.addresses,
+    accept: (block) => pipeline.accept(block),
+    search: (request, signal) => pipeline.search(request, signal),
+    status: () => ({ ...pipeline.status(), ...counts }),
+    [Symbol.asyncDispose]: () => pipeline[Symbol.asyncDispose](),
+  };
+}
