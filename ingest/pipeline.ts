@@ -1,0 +1,152 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Block } from './block.ts';
+import type { Log } from './log.ts';
+import { openTcpListener } from './listeners/tcp.ts';
+import type { ListenAddress, Listener } from './listeners/listener.ts';
+import { openUdpListener } from './listeners/udp.ts';
+import type { SearchPage, SearchRequest } from './query/search.ts';
+import { type Renderer, Shipper, type SinkTrouble } from './shipper.ts';
+import { openDeadLetters } from './sinks/dead-letters.ts';
+import type { Sink } from './sinks/sink.ts';
+import type { Journal } from './spool/journal.ts';
+import { openSpool, type Spool, type SpoolTotals } from './spool/spool.ts';
+
+/** How the pipeline is opened. Sizes in bytes, times in ms. */
+export interface PipelineOptions {
+  /** The folder that `spool/` and `dead-letters/` lie in. */
+  readonly data: string;
+  readonly syslog: {
+    readonly tcp?: ListenAddress;
+    readonly udp?: ListenAddress;
+    readonly maxFrame: number;
+  };
+  readonly maxSpoolSize: number;
+  /** The cluster of a sender, by its address; undefined: no rule names it. */
+  readonly clusterOf: (address: string) => string | undefined;
+  readonly renderer: Renderer;
+  /** It is ended with the pipeline. */
+  readonly sink: Sink;
+  /** How long connections may go on, and the sink may take records, when the pipeline ends. */
+  readonly shutdownGrace: number;
+  readonly log: Log;
+}
+
+/** How the pipeline is. */
+export interface PipelineStatus {
+  readonly totals: SpoolTotals & { readonly inFlightRecords: number };
+  /** Bytes of the spool's files. */
+  readonly spoolSize: number;
+  readonly spoolFull: boolean;
+  /** Absent: the sink takes records. */
+  readonly trouble?: SinkTrouble;
+  /** What the listeners counted: name → count. */
+  readonly listeners: Readonly<Record<string, Readonly<Record<string, number>>>>;
+}
+
+/** The log side as a whole: listeners, spool, shippers and sink. */
+export interface Pipeline extends AsyncDisposable {
+  /** Where syslog is listened for, with the real ports. */
+  readonly addresses: { readonly tcp?: ListenAddress; readonly udp?: ListenAddress };
+  /** Resolves when the block is durable. @throws {SpoolError} it was not taken. */
+  accept(block: Block): Promise<void>;
+  /** @throws {SinkError} when the sink is away. */
+  search(request: SearchRequest, signal: AbortSignal): Promise<SearchPage>;
+  status(): PipelineStatus;
+}
+
+const deadLetterBytes = 256 * 1024 * 1024;
+const adoptEvery = 10_000;
+
+/**
+ * Opens the pipeline. It ends in the order in which a record passes: the listeners first, then the spool, then the
+ * shippers, which deliver what they can within the grace; the rest is delivered by the next life.
+ */
+export async function openPipeline(options: PipelineOptions): Promise<Pipeline> {
+  const { data, log, renderer, sink, clusterOf } = options;
+  await using stack = new AsyncDisposableStack();
+  stack.use(sink);
+  const deadLetters = stack.use(
+    await openDeadLetters({ directory: `${data}/dead-letters`, maxBytes: deadLetterBytes, log }),
+  );
+  const spool = stack.use(await openSpool({ directory: `${data}/spool`, maxSize: options.maxSpoolSize, log }));
+  const shipping = stack.use(ship(spool, new Shipper({ renderer, sink, deadLetters, log }), options));
+
+  const listeners = new Map<'tcp' | 'udp', Listener>();
+  const { tcp, udp, maxFrame } = options.syslog;
+  stack.defer(async () => {
+    await Promise.all([...listeners.values()].map((listener) => listener.drain(options.shutdownGrace)));
+    await Promise.all([...listeners.values()].map((listener) => listener[Symbol.asyncDispose]()));
+  });
+  const common = { spool, maxFrame, clusterOf, log };
+  if (tcp !== undefined) listeners.set('tcp', await openTcpListener({ ...common, listen: tcp }));
+  if (udp !== undefined) listeners.set('udp', await openUdpListener({ ...common, listen: udp }));
+
+  const parts = stack.move();
+  const [boundTcp, boundUdp] = [listeners.get('tcp')?.address, listeners.get('udp')?.address];
+  return {
+    addresses: { ...(boundTcp && { tcp: boundTcp }), ...(boundUdp && { udp: boundUdp }) },
+    accept: (block) => spool.append(block),
+    search: (request, signal) => sink.search(request, signal),
+    status: () => {
+      const { trouble, inFlight } = shipping.shipper;
+      return {
+        totals: { ...spool.totals, inFlightRecords: inFlight },
+        spoolSize: spool.size,
+        spoolFull: spool.full,
+        ...(trouble !== undefined && { trouble }),
+        listeners: Object.fromEntries([...listeners].map(([name, { counters }]) => [name, counters])),
+      };
+    },
+    [Symbol.asyncDispose]: () => parts.disposeAsync(),
+  };
+}
+
+/** Delivers the live directory, and beside it, one after another, those of dead processes. */
+function ship(
+  spool: Spool,
+  shipper: Shipper,
+  { shutdownGrace, log }: Pick<PipelineOptions, 'shutdownGrace' | 'log'>,
+): AsyncDisposable & { readonly shipper: Shipper } {
+  const now = new AbortController();
+  const ending = new AbortController();
+
+  /** What fails here is no fault of the sink, and not expected. It is told, and tried again. */
+  async function untilDone(journal: Journal): Promise<void> {
+    while (!now.signal.aborted) {
+      try {
+        await shipper.ship(journal, now.signal);
+        return;
+      } catch (error) {
+        log.error({ err: error, directory: journal.id }, 'a spool directory cannot be delivered; it is tried again');
+        await sleep(5000, undefined, { signal: now.signal }).catch(() => undefined);
+      }
+    }
+  }
+
+  async function orphans(): Promise<void> {
+    while (!ending.signal.aborted) {
+      try {
+        for (const journal of await spool.adopt()) {
+          await untilDone(journal);
+          if (now.signal.aborted) return;
+          await spool.retire(journal);
+        }
+      } catch (error) {
+        log.error({ err: error }, 'the spool of a process that ended cannot be taken over; it is tried again');
+      }
+      await sleep(adoptEvery, undefined, { signal: ending.signal }).catch(() => undefined);
+    }
+  }
+
+  const running = Promise.all([untilDone(spool.live), orphans()]);
+  return {
+    shipper,
+    async [Symbol.asyncDispose]() {
+      await spool.close();
+      ending.abort();
+      const timer = setTimeout(() => now.abort(), shipper.trouble === undefined ? shutdownGrace : 0);
+      await running;
+      clearTimeout(timer);
+    },
+  };
+}
