@@ -3,30 +3,30 @@ import type { LogPipeline } from './pipeline.ts';
 
 /** Adds to the metrics what the pipeline counts; it is asked when they are. */
 export function measureLogs(registry: Registry, pipeline: Pick<LogPipeline, 'status'>): void {
-  const registers = [registry];
-
   function counter(name: string, help: string, label: string, read: () => Readonly<Record<string, number>>): void {
-    new Counter({
+    const metric = new Counter({
       name,
       help,
       labelNames: [label],
-      registers,
+      registers: [],
       collect() {
         this.reset();
         for (const [value, count] of Object.entries(read())) this.inc({ [label]: value }, count);
       },
     });
+    registry.registerMetric(metric);
   }
 
   function gauge(name: string, help: string, read: () => number): void {
-    new Gauge({
+    const metric = new Gauge({
       name,
       help,
-      registers,
+      registers: [],
       collect() {
         this.set(read());
       },
     });
+    registry.registerMetric(metric);
   }
 
   counter(

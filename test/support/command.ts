@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { join, resolve } from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { text } from 'node:stream/consumers';
 import { once } from 'node:events';
 import { run } from '../../src/cli/run.ts';
@@ -34,4 +35,36 @@ export async function shiplogProcess(
   child.stdin.end(stdin);
   const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
   return { code: child.exitCode, stdout, stderr };
+}
+
+/** A command that goes on until it is ended. */
+export interface Running {
+  /** The first line of its log that has this message. */
+  logged(message: string): Promise<Record<string, unknown>>;
+  /** Sends a signal and waits for the end: exit code, or the signal that it died of. */
+  end(signal: NodeJS.Signals): Promise<[code: number | null, signal: NodeJS.Signals | null]>;
+}
+
+/** Starts it as a process of its own. */
+export function spawnShiplog(args: readonly string[], env: NodeJS.ProcessEnv): Running {
+  const child = spawn(process.execPath, [main, ...args], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  const closed = once(child, 'close');
+  let output = '';
+  child.stdout.on('data', (chunk) => (output += String(chunk)));
+  return {
+    async logged(message) {
+      for (;;) {
+        const lines = output.split('\n').slice(0, -1);
+        const line = lines.find((text) => text.endsWith(`"msg":${JSON.stringify(message)}}`));
+        if (line !== undefined) return JSON.parse(line);
+        if (child.exitCode !== null) throw new Error(`it ended without ${message}: ${output}`);
+        await sleep(10);
+      }
+    },
+    async end(signal) {
+      child.kill(signal);
+      await closed;
+      return [child.exitCode, child.signalCode];
+    },
+  };
 }

@@ -1,0 +1,75 @@
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { shiplogProcess, spawnShiplog } from '../support/command.ts';
+import { codeOf, send } from '../support/service.ts';
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'shiplog-test-'));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+const anywhere = {
+  SHIPLOG_HTTP_LISTEN: '127.0.0.1:0',
+  SHIPLOG_INGEST_SYSLOG_TCP: '127.0.0.1:0',
+  SHIPLOG_INGEST_SYSLOG_UDP: 'off',
+};
+
+test('it says where it listens, takes requests and logs, and ends at SIGTERM with 0', async () => {
+  const server = spawnShiplog(['serve'], { ...anywhere, SHIPLOG_DATA: join(folder, 'one') });
+  const started = await server.logged('started');
+  expect(started).toMatchObject({ 'syslog udp': 'off', logs: 'embedded store', data: join(folder, 'one') });
+  expect(started['users']).toMatch(/npx shiplog htpasswd NAME/);
+  const port = Number(new URL(String(started['http'])).port);
+  const body = '{"message":"kept","host":"h"}';
+  const posted = await send(port, '/logs', { method: 'POST', body, headers: { 'content-type': 'application/json' } });
+  expect(posted.text).toBe('{"accepted":1}');
+  expect((await send(port, '/health/ready')).status).toBe(200);
+  expect(codeOf(await send(port, '/v2/none/manifests/latest'))).toBe('MANIFEST_UNKNOWN');
+  for (let found = ''; !found.includes('"message":"kept"');) found = (await send(port, '/api/logs')).text;
+  expect(await server.end('SIGTERM')).toEqual([0, null]);
+  expect(await server.logged('ended')).toBeDefined();
+});
+
+test('a second signal ends it at once', async () => {
+  const server = spawnShiplog([], {
+    ...anywhere,
+    SHIPLOG_DATA: join(folder, 'two'),
+    SHIPLOG_HTTP_SHUTDOWN_GRACE: '1h',
+  });
+  const port = Number(new URL(String((await server.logged('started'))['http'])).port);
+  // A request that does not end keeps the server.
+  const half = send(port, '/logs', {
+    method: 'POST',
+    body: '{',
+    headers: { 'content-type': 'application/json', 'content-length': '100' },
+  });
+  const cut = expect(half).rejects.toThrow();
+  await expect.poll(async () => (await send(port, '/health/live')).status).toBe(200);
+  const end = server.end('SIGTERM');
+  await server.logged('ending; a second signal ends it at once');
+  expect(await server.end('SIGINT')).toEqual([null, 'SIGINT']);
+  await end;
+  await cut;
+});
+
+test.each(['SHIPLOG_HTTP_LISTEN', 'SHIPLOG_INGEST_SYSLOG_TCP'])(
+  'an address in use is told by its key: %s',
+  async (name) => {
+    const other = createServer().listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    const address = other.address();
+    const taken = `127.0.0.1:${typeof address === 'object' ? address?.port : ''}`;
+    const outcome = await shiplogProcess(['serve'], { ...anywhere, [name]: taken, SHIPLOG_DATA: join(folder, name) });
+    other.close();
+    expect(outcome).toEqual({
+      code: 1,
+      stdout: outcome.stdout,
+      stderr: `shiplog: ${name.slice(8).toLowerCase().replaceAll('_', '.')} is ${taken}: another process listens there already\n`,
+    });
+  },
+);
