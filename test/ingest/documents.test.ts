@@ -1,0 +1,374 @@
+import * as fc from 'fast-check';
+import { expect, test, vi } from 'vitest';
+import type { BlockFlags, BlockKind, Source, StoredBlock } from '../../ingest/block.ts';
+import type { ImageLookup, ImageReference } from '../../ingest/images.ts';
+import { createRenderer, type RenderedDocument } from '../../ingest/parse/documents.ts';
+import { joinDatagrams } from '../../ingest/parse/frames.ts';
+import { quiet } from '../support/log.ts';
+
+const arrival = Date.UTC(2026, 7, 3, 8) * 1000;
+const forever = new AbortController().signal;
+const source: Source = {
+  listener: 'syslog-tcp',
+  connection: '01'.repeat(16),
+  peer: { address: '10.0.0.9', port: 4711 },
+};
+const segment = { id: 'ff'.repeat(16), base: 1_785_744_000_000_000 };
+
+const container = 'ab'.repeat(32);
+const config = `sha256:${'cd'.repeat(32)}`;
+const manifest = `sha256:${'ef'.repeat(32)}`;
+const facts = { manifests: [manifest], labels: { 'org.opencontainers.image.revision': 'f00ba4' } };
+const tag = `v1|${container}|web-1|registry.corp:5000/team/web:1.4|${config}|node1|prod`;
+const stamp = '2026-08-03T10:00:00.123456+02:00';
+const line = (message: string, header = tag): string => `<30>1 ${stamp} node0 ${header} 912 ${header} - ${message}\n`;
+
+interface Extra {
+  readonly kind?: BlockKind;
+  readonly flags?: BlockFlags;
+  readonly source?: Source;
+  readonly offset?: number;
+}
+
+function block(payload: string | Uint8Array, extra: Extra = {}): StoredBlock {
+  return {
+    kind: 'lf-stream',
+    source,
+    flags: {},
+    offset: 100,
+    arrivedAt: arrival,
+    segment,
+    ...extra,
+    payload: Buffer.from(payload),
+  };
+}
+
+const unknown: ImageLookup = async () => undefined;
+const renderer = (lookup = unknown): ReturnType<typeof createRenderer> =>
+  createRenderer({ cluster: 'default', dataset: 'docker', namespace: 'main', lookup, log: quiet });
+
+async function render(payload: string | Uint8Array, extra?: Extra, lookup?: ImageLookup): Promise<RenderedDocument[]> {
+  return renderer(lookup).documents(block(payload, extra), forever);
+}
+
+async function parsed(
+  payload: string | Uint8Array,
+  extra?: Extra,
+  lookup?: ImageLookup,
+): Promise<Record<string, unknown>[]> {
+  return (await render(payload, extra, lookup)).map(({ document }) => JSON.parse(document.json));
+}
+
+const json = (record: unknown, extra: Extra = {}): Promise<Record<string, unknown>[]> =>
+  parsed(`${JSON.stringify(record)}\n`, { kind: 'json-records', ...extra });
+
+test('a line of a tagged container becomes this document', async () => {
+  const [rendered] = await render(line('GET /"x" 200\r'), {}, async () => facts);
+  const { event, ...document } = JSON.parse(rendered?.document.json ?? '');
+  expect(event).toEqual({
+    created: '2026-08-03T08:00:00.000Z',
+    ingested: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
+    sequence: segment.base + 100,
+    dataset: 'docker',
+  });
+  expect(document).toEqual({
+    '@timestamp': '2026-08-03T08:00:00.123456Z',
+    message: 'GET /"x" 200',
+    data_stream: { type: 'logs', dataset: 'docker', namespace: 'main' },
+    host: { name: 'node1' },
+    orchestrator: { cluster: { name: 'prod' } },
+    container: {
+      id: container,
+      name: 'web-1',
+      runtime: 'docker',
+      image: { name: 'registry.corp:5000/team/web', tag: ['1.4'], hash: { all: [manifest] } },
+      labels: { 'org.opencontainers.image.revision': 'f00ba4' },
+    },
+    log: {
+      level: 'info',
+      syslog: {
+        priority: 30,
+        facility: { code: 3 },
+        severity: { code: 6 },
+        appname: tag,
+        procid: '912',
+        msgid: tag,
+      },
+    },
+    source: { ip: '10.0.0.9', port: 4711 },
+    shiplog: { stream: 'stdout', image: { repository: 'team/web', revision: 'f00ba4' } },
+  });
+  expect(rendered?.end).toBe(100 + line('GET /"x" 200\r').length);
+  expect(rendered?.document.record).toMatchObject({ timestamp: arrival + 123456, createdAt: arrival, host: 'node1' });
+});
+
+test('ids are 40 characters that sort as offsets and bases do', async () => {
+  const ids = async (extra: Extra): Promise<string[]> =>
+    (await render(line('a').repeat(50), extra)).map(({ document }) => document.record.id);
+  const all = [...(await ids({ offset: 35 })), ...(await ids({ offset: 60_000_000 }))];
+  expect(all).toEqual(all.toSorted());
+  expect(new Set(all).size).toBe(100);
+  expect(all.every((id) => /^[\w-]{40}$/.test(id))).toBe(true);
+});
+
+test('the same bytes cut into blocks otherwise give the same messages and ids, whatever was rendered before', async () => {
+  const heads = [
+    line('a').slice(0, -2),
+    '<13>Aug  3 10:00:00 node1 web: ',
+    'plain ',
+    `<30>Aug  3 10:00:00 ${tag}[912]: `,
+  ];
+  const texts = fc.array(fc.tuple(fc.constantFrom(...heads), fc.string({ unit: 'binary' })), { maxLength: 12 });
+  await fc.assert(
+    fc.asyncProperty(texts, async (lines) => {
+      const frames = lines.map(([head, text]) => Buffer.from(`${head}${text.replaceAll('\n', '')}\n`));
+      const strip = ({ document, end }: RenderedDocument): unknown => [
+        end,
+        document.record,
+        document.json.replace(/"ingested":"[^"]*"/, ''),
+      ];
+      const whole = (await render(Buffer.concat(frames))).map(strip);
+      let offset = 100;
+      const single: unknown[] = [];
+      for (const frame of frames) {
+        single.push(...(await render(frame, { offset })).map(strip));
+        offset += frame.length;
+      }
+      expect(whole).toEqual(single);
+    }),
+    { numRuns: 60 },
+  );
+});
+
+test('no bytes make it throw, and each document is JSON', async () => {
+  const kinds = fc.constantFrom<BlockKind>('lf-stream', 'octet-stream', 'datagrams', 'json-records');
+  const flags = fc.record({ cut: fc.boolean(), continued: fc.boolean(), unterminated: fc.boolean() });
+  const payloads = fc.oneof(
+    fc.uint8Array({ maxLength: 300 }),
+    fc.json().map((text) => Buffer.from(`${text}\n`)),
+  );
+  await fc.assert(
+    fc.asyncProperty(kinds, flags, payloads, async (kind, flags, payload) => {
+      for (const document of await parsed(payload, { kind, flags })) expect(document).toHaveProperty('host.name');
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test.each([
+  ['a rule for the sender wins over the line', { ...source, cluster: 'ruled' }, line('x'), 'ruled'],
+  ['without a rule the line says it', source, line('x'), 'prod'],
+  ['else the default', source, line('x', 'web'), 'default'],
+])('cluster: %s', async (_, source, text, expected) => {
+  const [document] = await parsed(text, { source });
+  expect(document).toHaveProperty('orchestrator.cluster.name', expected);
+});
+
+test('a JSON record cannot name another cluster than its sender has', async () => {
+  const [document] = await json({ message: 'x', cluster: 'prod' }, { source: { ...source, cluster: 'ruled' } });
+  expect(document).toHaveProperty('orchestrator.cluster.name', 'ruled');
+});
+
+test.each<[string, string, ImageLookup, ImageReference | undefined, string[] | undefined]>([
+  [
+    'an id that the registry knows',
+    `v1|${container}|w|r.corp/web:1|${config}|n|c`,
+    async () => facts,
+    { repository: 'web', digest: config },
+    [manifest],
+  ],
+  [
+    'an id that it does not know is no manifest',
+    `v1|${container}|w|r.corp/web:1|${config}|n|c`,
+    unknown,
+    { repository: 'web', digest: config },
+    undefined,
+  ],
+  [
+    'a digest in the name',
+    `v1|${container}|w|web@${manifest}|${config}|n|c`,
+    unknown,
+    { repository: 'web', digest: manifest },
+    [manifest],
+  ],
+  ['a tag alone', `v1|${container}|w|web:1||n|c`, async () => facts, undefined, undefined],
+  ['an image named by its id', `v1|${container}|w|${config}|${config}|n|c`, async () => facts, undefined, undefined],
+])('digest: %s', async (_, header, answer, asked, expected) => {
+  const lookup = vi.fn(answer);
+  const [document] = await parsed(line('x', header), {}, lookup);
+  expect(lookup.mock.calls.map(([reference]) => reference)).toEqual(asked === undefined ? [] : [asked]);
+  if (expected === undefined) expect(document).not.toHaveProperty('container.image.hash');
+  else expect(document).toHaveProperty('container.image.hash.all', expected);
+});
+
+test('an image is looked up once, and a lookup that fails costs a line only what it would have told', async () => {
+  const lookup = vi.fn<ImageLookup>().mockRejectedValue(new Error('away'));
+  const failing = renderer(lookup);
+  expect(await failing.documents(block(line('x').repeat(3)), forever)).toHaveLength(3);
+  expect(lookup).toHaveBeenCalledTimes(1);
+  expect(failing.counts).toMatchObject({ records: 3, lookupFailures: 1 });
+});
+
+test('a registry that does not answer holds up one line for two seconds, and none after it', async () => {
+  vi.useFakeTimers();
+  try {
+    const slow = renderer(() => new Promise(() => undefined));
+    const other = line('y', tag.replace('team/web', 'team/api'));
+    const rendering = slow.documents(block(line('x') + other), forever);
+    await vi.advanceTimersByTimeAsync(2000);
+    expect(await rendering).toHaveLength(2);
+    expect(slow.counts.lookupFailures).toBe(1);
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
+test('an image that was not found is asked for again after ten seconds', async () => {
+  vi.useFakeTimers();
+  try {
+    const lookup = vi.fn<ImageLookup>().mockResolvedValueOnce(undefined).mockResolvedValue(facts);
+    const asking = renderer(lookup);
+    for (const [wait, calls] of [
+      [0, 1],
+      [9000, 1],
+      [2000, 2],
+    ] as const) {
+      await vi.advanceTimersByTimeAsync(wait);
+      await asking.documents(block(line('x')), forever);
+      expect(lookup).toHaveBeenCalledTimes(calls);
+    }
+    const [rendered] = await asking.documents(block(line('x')), forever);
+    expect(rendered?.document.record.container?.imageHashes).toEqual([manifest]);
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
+test.each<[string, Parameters<typeof parsed>, object]>([
+  ['no syslog at all', ['hello\n'], { message: 'hello', tags: ['parse_failure'], host: { name: '10.0.0.9' } }],
+  ['the first piece', ['<13>app: a\r', { flags: { cut: true } }], { message: 'a\r', tags: ['truncated'] }],
+  ['a later piece', ['<13>app: b\n', { flags: { continued: true } }], { message: '<13>app: b', tags: ['truncated'] }],
+  ['no end', ['<13>app: c', { flags: { unterminated: true } }], { message: 'c', tags: ['unterminated'] }],
+  ['not UTF-8', [Buffer.from('<13>app: \xff\n', 'latin1')], { message: '\ufffd', tags: ['invalid_utf8'] }],
+  ['control characters', ['<13>app: \0\u001b[1m\n'], { message: '\0\u001b[1m' }],
+  ['a datagram with LF', [joinDatagrams([Buffer.from('<13>app: d\n')]), { kind: 'datagrams' }], { message: 'd' }],
+  ['a counted frame', ['11 <13>app: e\n', { kind: 'octet-stream' }], { message: 'e' }],
+  [
+    'stderr',
+    [line('f').replace('<30>', '<27>')],
+    { shiplog: expect.objectContaining({ stream: 'stderr' }), log: expect.objectContaining({ level: 'error' }) },
+  ],
+  [
+    'a stamp that was replaced',
+    ['<13>Aug  1 10:00:00 h app: g\n'],
+    { '@timestamp': '2026-08-03T08:00:00.000Z', shiplog: { time_original: 'Aug  1 10:00:00' } },
+  ],
+])('a record of %s', async (_, args, expected) => {
+  const documents = await parsed(...args);
+  expect(documents).toHaveLength(1);
+  expect(documents[0]).toMatchObject(expected);
+});
+
+test('empty lines are no records, but counted', async () => {
+  const empty = renderer();
+  expect(await empty.documents(block('\n\r\n<13>app: x\n\n'), forever)).toHaveLength(1);
+  expect(empty.counts).toMatchObject({ records: 1, emptyFrames: 3 });
+});
+
+test('a JSON record with short names', async () => {
+  const record = {
+    msg: 'hi',
+    time: 1785744000500,
+    level: 'WARN',
+    host: 'h1',
+    cluster: 'c1',
+    container: 'web',
+    image: 'r.corp/team/web:2',
+    stream: 'stderr',
+    tags: ['a'],
+    user: { id: 7 },
+    'a.b': [1, null],
+  };
+  const [document] = await json(record);
+  expect(document).toMatchObject({
+    '@timestamp': '2026-08-03T08:00:00.500Z',
+    message: 'hi',
+    log: { level: 'warn' },
+    host: { name: 'h1' },
+    orchestrator: { cluster: { name: 'c1' } },
+    container: { name: 'web', image: { name: 'r.corp/team/web', tag: ['2'] } },
+    shiplog: { stream: 'stderr', image: { repository: 'team/web' } },
+    tags: ['a'],
+  });
+  expect(document?.['fields']).toEqual({ user: { id: 7 }, 'a.b': [1, null] });
+});
+
+test.each([
+  [
+    'nested',
+    {
+      message: 'm',
+      service: { name: 's', x: 1 },
+      trace: { id: 't' },
+      host: { name: 'h', ip: '::1' },
+      log: { level: 'Info' },
+      error: { message: 'e' },
+    },
+  ],
+  [
+    'dotted',
+    {
+      message: 'm',
+      'service.name': 's',
+      'trace.id': 't',
+      'host.name': 'h',
+      'log.level': 'Info',
+      'error.message': 'e',
+      service: { x: 1 },
+      host: { ip: '::1' },
+    },
+  ],
+])('a JSON record with ECS names, %s', async (_, record) => {
+  const [document] = await json(record);
+  expect(document).toMatchObject({
+    message: 'm',
+    service: { name: 's' },
+    trace: { id: 't' },
+    host: { name: 'h' },
+    log: { level: 'info' },
+    error: { message: 'e' },
+  });
+  expect(document?.['fields']).toEqual({ service: { x: 1 }, host: { ip: '::1' } });
+});
+
+test('what shiplog says itself is not for a JSON record to say', async () => {
+  const claims = {
+    data_stream: { dataset: 'x' },
+    event: { dataset: 'x', sequence: 1 },
+    source: { ip: '1.2.3.4' },
+    container: { image: { hash: { all: ['x'] } } },
+  };
+  const [document] = await json({ message: 'm', ...claims });
+  expect(document).toMatchObject({
+    data_stream: { dataset: 'docker' },
+    event: { dataset: 'docker', sequence: segment.base + 100 },
+    source: { ip: '10.0.0.9' },
+  });
+  expect(document).not.toHaveProperty('container');
+  expect(document?.['fields']).toEqual(claims);
+});
+
+test('a JSON record without a message has its own text as one, and its sender as host', async () => {
+  const [document] = await json({ a: 1 });
+  expect(document).toMatchObject({ message: '{"a":1}', host: { name: '10.0.0.9' }, fields: { a: 1 } });
+});
+
+test('__proto__ is a key like another; keys are cut, NULs replaced, and depth bounded', async () => {
+  const deep = `${'{"d":'.repeat(30)}1${'}'.repeat(30)}`;
+  const text = `{"message":"m","__proto__":{"polluted":1},"${'k'.repeat(5000)}":1,"a\\u0000b":2,"deep":${deep}}\n`;
+  const [rendered] = await render(text, { kind: 'json-records' });
+  const fields = JSON.parse(rendered?.document.json ?? '').fields;
+  expect(Object.keys(fields)).toEqual(['__proto__', 'k'.repeat(255), 'a\ufffdb', 'deep']);
+  expect(JSON.stringify(fields).split('"d":{').length).toBeLessThan(9);
+  expect({}).not.toHaveProperty('polluted');
+});

@@ -1,0 +1,176 @@
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { expect, test, vi } from 'vitest';
+import { openTcpListener, type TcpListenerOptions } from '../../ingest/listeners/tcp.ts';
+import { openUdpListener, type UdpListenerOptions } from '../../ingest/listeners/udp.ts';
+import type { Listener } from '../../ingest/listeners/listener.ts';
+import { FakeSpool } from '../support/fake-spool.ts';
+import { quiet } from '../support/log.ts';
+
+type Extra = Partial<Omit<TcpListenerOptions & UdpListenerOptions, 'spool'>>;
+
+const common = {
+  listen: { host: '127.0.0.1', port: 0 },
+  maxFrame: 1024 * 1024,
+  clusterOf: (address: string): string | undefined => (address === '127.0.0.1' ? 'here' : undefined),
+  log: quiet,
+};
+
+const tcp = (spool: FakeSpool, extra: Extra = {}): Promise<Listener> => openTcpListener({ ...common, ...extra, spool });
+const udp = (spool: FakeSpool, extra: Extra = {}): Promise<Listener> => openUdpListener({ ...common, ...extra, spool });
+
+async function client(listener: Listener): Promise<Socket> {
+  const socket = connect(listener.address.port, listener.address.host);
+  socket.on('error', () => undefined);
+  await once(socket, 'connect');
+  return socket;
+}
+
+/** Resolves when it is closed, in whatever way. */
+async function closed(socket: Socket): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  socket.once('close', () => resolve());
+  if (!socket.closed) await promise;
+}
+
+const until = (check: () => void): Promise<void> => vi.waitFor(check, { timeout: 5000, interval: 5 });
+
+test('lines of a connection are in the spool in order, with who sent them', async () => {
+  const spool = new FakeSpool();
+  await using listener = await tcp(spool);
+  const socket = await client(listener);
+  socket.write('<1>a\n<1>b\n<1>c');
+  socket.end();
+  await until(() => expect(spool.frames).toEqual(['<1>a', '<1>b', '<1>c']));
+  expect(spool.blocks.at(-1)?.flags).toEqual({ unterminated: true });
+  expect(spool.blocks[0]?.source).toEqual({
+    listener: 'syslog-tcp',
+    connection: expect.stringMatching(/^[0-9a-f]{32}$/),
+    peer: { address: '127.0.0.1', port: expect.any(Number) },
+    cluster: 'here',
+  });
+  await until(() => expect(listener.counters['connections']).toBe(0));
+});
+
+test('what a reset connection sent before is kept', async () => {
+  const spool = new FakeSpool();
+  await using listener = await tcp(spool);
+  const socket = await client(listener);
+  socket.write('<1>whole\n<1>part');
+  await until(() => expect(spool.frames).toEqual(['<1>whole']));
+  socket.resetAndDestroy();
+  await until(() => expect(spool.frames).toEqual(['<1>whole', '<1>part']));
+});
+
+test('while the spool is full a connection is not read, and afterwards nothing is missing and all is in order', async () => {
+  const spool = new FakeSpool();
+  await using listener = await tcp(spool, { window: 100_000 });
+  const socket = await client(listener);
+  const lines = Array.from({ length: 20_000 }, (_, index) => `<1>line ${index} ${'x'.repeat(800)}`);
+  socket.write(`${lines[0]}\n`);
+  await until(() => expect(spool.frames).toHaveLength(1));
+  spool.fill();
+  socket.end(`${lines.slice(1).join('\n')}\n`);
+  await until(() => expect(listener.counters['bytes']).toBeGreaterThan(1000));
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  expect(listener.counters['bytes']).toBeLessThan(1_000_000);
+  spool.empty();
+  await until(() => expect(listener.counters['connections']).toBe(0));
+  expect(spool.frames).toEqual(lines);
+});
+
+test('on drain all that was sent is in the spool, and then the connection is reset', async () => {
+  const spool = new FakeSpool();
+  const listener = await tcp(spool);
+  const socket = await client(listener);
+  const failed = closed(socket);
+  let code: unknown;
+  socket.on('error', (error) => {
+    code = 'code' in error ? error.code : undefined;
+  });
+  socket.write('<1>before\n');
+  await until(() => expect(spool.frames).toEqual(['<1>before']));
+  const drained = listener.drain(5000);
+  socket.write('<1>while it drains\n');
+  await drained;
+  await failed;
+  expect(code).toBe('ECONNRESET');
+  expect(spool.frames).toEqual(['<1>before', '<1>while it drains']);
+  await expect(client(listener)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+});
+
+test('a spool that stays full does not hold up the end, and what is lost is counted', async () => {
+  const spool = new FakeSpool();
+  const listener = await tcp(spool);
+  const socket = await client(listener);
+  await until(() => expect(listener.counters['connections']).toBe(1));
+  spool.full = false;
+  socket.write('<1>a\n');
+  await until(() => expect(spool.frames).toEqual(['<1>a']));
+  vi.spyOn(spool, 'append').mockImplementation(async () => {
+    spool.fill();
+    const { SpoolError } = await import('../../ingest/spool/errors.ts');
+    throw new SpoolError('full', 'full');
+  });
+  socket.write('<1>b\n');
+  await until(() => expect(spool.full).toBe(true));
+  await listener.drain(10);
+  expect(listener.counters['lostBytes']).toBe(5);
+});
+
+test('more connections than allowed are refused, and counted', async () => {
+  const spool = new FakeSpool();
+  await using listener = await tcp(spool, { maxConnections: 1 });
+  await client(listener);
+  const second = await client(listener);
+  await closed(second);
+  expect(listener.counters).toMatchObject({ accepted: 1, refused: 1 });
+});
+
+test('a silent connection is reset', async () => {
+  await using listener = await tcp(new FakeSpool(), { silence: 20 });
+  const socket = await client(listener);
+  await closed(socket);
+  await until(() => expect(listener.counters['connections']).toBe(0));
+});
+
+test('10 MB without an LF are cut at the bound, and 1,000 unfinished lines stay under their budget', async () => {
+  const spool = new FakeSpool();
+  await using listener = await tcp(spool, { restBudget: 100_000 });
+  const long = await client(listener);
+  long.end('x'.repeat(10_000_000));
+  const sockets = await Promise.all(Array.from({ length: 1000 }, () => client(listener)));
+  for (const socket of sockets) socket.write('y'.repeat(1000));
+  await until(() => expect(listener.counters['bytes']).toBe(11_000_000));
+  await until(() => expect(spool.frames.join('').replaceAll('y', '')).toHaveLength(10_000_000));
+  const cut = spool.frames.filter((frame) => frame.startsWith('y')).length;
+  expect(cut).toBeGreaterThan(890);
+  for (const socket of sockets) socket.end('\n');
+  await until(() => expect(spool.frames.join('').replaceAll('x', '')).toHaveLength(1_000_000));
+});
+
+test('datagrams of one sender are kept whole, each a frame', async () => {
+  const spool = new FakeSpool();
+  await using listener = await udp(spool);
+  const socket = createSocket('udp4');
+  const messages = ['<1>a\nb', '<1>c', '', '<1>d\n'];
+  for (const message of messages) socket.send(message, listener.address.port, '127.0.0.1');
+  await until(() => expect(spool.frames).toEqual(messages));
+  socket.close();
+  expect(new Set(spool.blocks.map(({ source }) => source.connection)).size).toBe(1);
+  expect(spool.blocks[0]).toMatchObject({ kind: 'datagrams', source: { listener: 'syslog-udp', cluster: 'here' } });
+});
+
+test('datagrams that find the spool full, or too much waiting, are dropped and counted', async () => {
+  const spool = new FakeSpool();
+  await using listener = await udp(spool, { window: 5 });
+  const socket = createSocket('udp4');
+  socket.send('<1>too long', listener.address.port, '127.0.0.1');
+  await until(() => expect(listener.counters).toMatchObject({ droppedDatagrams: 1, droppedBytes: 11 }));
+  spool.fill();
+  socket.send('<1>a', listener.address.port, '127.0.0.1');
+  await until(() => expect(listener.counters).toMatchObject({ droppedDatagrams: 2, droppedBytes: 15 }));
+  socket.close();
+  expect(spool.blocks).toEqual([]);
+});
