@@ -171,9 +171,12 @@ export class Shipper {
       }
       await this.#bury(letters, signal);
       counts.deadLetteredRecords += letters.length;
-      if (retry.length > 0) this.#complain('unavailable', reason);
-      // Only progress starts the waits anew.
-      if (retry.length < left.length) attempt = 0;
+      if (retry.length === left.length) this.#complain('unavailable', reason);
+      else {
+        this.#recovered();
+        // Only progress starts the waits anew.
+        attempt = 0;
+      }
       left = retry;
     }
     return counts;
@@ -181,11 +184,7 @@ export class Shipper {
 
   async #attempt(documents: readonly LogDocument[], signal: AbortSignal): Promise<readonly Outcome[] | undefined> {
     try {
-      const outcomes = await this.#options.sink.deliver(documents, signal);
-      if (this.#trouble !== undefined)
-        this.#options.log.info({ since: this.#trouble.since }, 'the log sink takes records again');
-      this.#trouble = undefined;
-      return outcomes;
+      return await this.#options.sink.deliver(documents, signal);
     } catch (error) {
       if (signal.aborted) return undefined;
       const code = error instanceof SinkError ? error.code : 'unavailable';
@@ -213,6 +212,12 @@ export class Shipper {
         await this.#wait(attempt, signal);
       }
     }
+  }
+
+  #recovered(): void {
+    if (this.#trouble === undefined) return;
+    this.#options.log.info({ since: this.#trouble.since }, 'the log sink takes records again');
+    this.#trouble = undefined;
   }
 
   #complain(code: SinkError['code'], reason: string): void {

@@ -5,7 +5,7 @@ import { addTo, type Ledger, type PastLedger } from './ledger.ts';
 import type { Lock } from './lock.ts';
 import { isBefore, type Position, read, readAt, type Readable, type ReadItem } from './reader.ts';
 import { inspectSegments } from './recovery.ts';
-import { segmentName } from './segment.ts';
+import { segmentName, segmentNumber } from './segment.ts';
 import type { SegmentWriter, WrittenSegment } from './writer.ts';
 
 /** What every directory of the spool needs. */
@@ -72,8 +72,8 @@ export class Journal {
       get nextCommit() {
         return 'nextCommit' in source ? source.nextCommit : Promise.resolve();
       },
-      get closed() {
-        return 'closed' in source ? source.closed : true;
+      get ended() {
+        return 'ended' in source ? source.ended : true;
       },
     };
     return read(from, this.#position, signal);
@@ -132,19 +132,10 @@ export class Journal {
   /** Ends a directory that is delivered: its ledger is added to the past, and its files are deleted. */
   async retire(): Promise<void> {
     await this.save();
+    if (this.size > 0) throw new Error(`${this.directory} is not delivered to its end`);
     const { past, fileSystem } = this.#context;
     past.add(this.id, this.ledger);
-    for (const name of await fileSystem.readdir(this.directory)) {
-      if (name !== lockName) await remove(fileSystem, `${this.directory}/${name}`);
-    }
-    // The lock goes last. Whoever takes one of the same name after that finds an empty directory, which counts no more.
-    await remove(fileSystem, `${this.directory}/${lockName}`);
-    this.#lock[Symbol.dispose]();
-    try {
-      await fileSystem.rmdir(this.directory);
-    } catch (error) {
-      if (!hasCode(error, 'ENOTEMPTY', 'ENOENT', 'EEXIST')) throw error;
-    }
+    await discard(fileSystem, this.directory, this.#lock);
   }
 
   /** Leaves the directory to whoever takes it next. */
@@ -160,6 +151,25 @@ export class Journal {
 /** The file in a directory that its owner has locked. */
 export const lockName = 'lock';
 
+/**
+ * Removes a directory that holds nothing of worth. The lock's file goes last and the lock is held until the directory is
+ * gone, so that nobody can hold a lock of it that others do not see.
+ */
+export async function discard(fileSystem: FileSystem, directory: string, lock: Lock): Promise<void> {
+  try {
+    for (const name of await fileSystem.readdir(directory)) {
+      if (name !== lockName) await remove(fileSystem, `${directory}/${name}`);
+    }
+    await remove(fileSystem, `${directory}/${lockName}`);
+    await fileSystem.rmdir(directory);
+  } catch (error) {
+    // Someone made a new lock in it between the two, and removes it now; or did so already.
+    if (!hasCode(error, 'ENOTEMPTY', 'ENOENT', 'EEXIST')) throw error;
+  } finally {
+    lock[Symbol.dispose]();
+  }
+}
+
 /** Takes over the directory of a dead process; the caller holds its lock. */
 export async function adopt(id: string, context: JournalContext, lock: Lock): Promise<Journal> {
   const { root, fileSystem, log } = context;
@@ -168,7 +178,7 @@ export async function adopt(id: string, context: JournalContext, lock: Lock): Pr
   const { segments, damaged, empty } = await inspectSegments(fileSystem, directory);
   let quarantined = 0;
   for (const { name, size } of damaged) {
-    quarantined += await keepDamage(context, `${directory}/${name}`, `${id}-${name}`, 0, size);
+    quarantined += await keepDamage(context, `${directory}/${name}`, `${id}-${segmentNumber(name)}-0`, 0, size);
   }
   ledger.quarantinedBytes += quarantined;
   const journal = new Journal(id, context, lock, { segments }, { position, ledger });

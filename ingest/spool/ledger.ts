@@ -53,6 +53,8 @@ export function addTo(sum: Ledger, more: Readonly<Partial<Ledger>>): void {
 /** The sum of the ledgers of directories that are gone. */
 export interface PastLedger extends Disposable {
   readonly total: Ledger;
+  /** Whether a directory's ledger is in the total. */
+  has(directory: string): boolean;
   /** Adds a directory's ledger, durably and once: a second time does nothing. */
   add(directory: string, ledger: Ledger): void;
 }
@@ -69,6 +71,7 @@ export function openPastLedger(file: string): PastLedger {
   const increase = database.prepare(
     'INSERT INTO total VALUES (?, ?) ON CONFLICT DO UPDATE SET value = value + excluded.value',
   );
+  const find = database.prepare('SELECT 1 FROM counted WHERE directory = ?');
   const select = database.prepare('SELECT name, value FROM total');
   return {
     get total() {
@@ -77,6 +80,7 @@ export function openPastLedger(file: string): PastLedger {
       for (const key of ledgerKeys) total[key] = found.get(key) ?? 0;
       return total;
     },
+    has: (directory) => find.get(directory) !== undefined,
     add(directory, ledger) {
       database.exec('BEGIN IMMEDIATE');
       try {

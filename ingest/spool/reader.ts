@@ -39,14 +39,14 @@ export interface Readable {
   /** Resolves when there may be more. */
   readonly nextCommit: Promise<void>;
   /** There will not be more. */
-  readonly closed: boolean;
+  readonly ended: boolean;
 }
 
 /** Bytes of one read. A block that is larger is read by itself. */
 const chunkSize = 4 * 1024 * 1024;
 
 /**
- * Reads a directory from a place on, and follows it until it is closed or the signal ends it. Damage is stepped over, to
+ * Reads a directory from a place on, and follows it until it ends or the signal ends it. Damage is stepped over, to
  * the next whole block.
  */
 export async function* read(from: Readable, start: Position, signal: AbortSignal): AsyncGenerator<ReadItem> {
@@ -54,7 +54,7 @@ export async function* read(from: Readable, start: Position, signal: AbortSignal
   let position = start;
   while (!signal.aborted) {
     // Asked before the segments are, so that no commit falls between the two.
-    const { nextCommit, closed } = from;
+    const { nextCommit, ended } = from;
     const segment = from.segments.find(
       ({ number, length, sealed }) =>
         number > position.segment || (number === position.segment && (position.offset < length || !sealed)),
@@ -63,7 +63,7 @@ export async function* read(from: Readable, start: Position, signal: AbortSignal
       position = { segment: segment.number, offset: headerLength };
     }
     if (segment === undefined || position.offset >= segment.length) {
-      if (closed) return;
+      if (ended) return;
       await Promise.race([nextCommit, aborted]);
       continue;
     }

@@ -7,7 +7,7 @@ import type { WrittenSegment } from './writer.ts';
 export interface Remains {
   /** Oldest first; each as far as it may be read. */
   readonly segments: WrittenSegment[];
-  /** Files with bytes in them but no whole header: nothing of them can be read. */
+  /** Files without a whole header: nothing of them can be read. */
   readonly damaged: { readonly name: string; readonly size: number }[];
   /** Files of which nothing was committed. */
   readonly empty: string[];
@@ -24,10 +24,8 @@ export async function inspectSegments(fileSystem: FileSystem, directory: string)
   for (const number of numbers.toSorted((a, b) => b - a)) {
     const name = segmentName(number);
     const { size } = await fileSystem.stat(`${directory}/${name}`);
-    const start = await readStart(fileSystem, `${directory}/${name}`);
-    const header = decodeHeader(start);
-    const isVoid = successor !== undefined && number > (successor.predecessor?.number ?? 0);
-    if (isVoid || (header === undefined && start.every((byte) => byte === 0))) {
+    const header = decodeHeader(await readStart(fileSystem, `${directory}/${name}`));
+    if (successor !== undefined && number > (successor.predecessor?.number ?? 0)) {
       remains.empty.push(name);
       continue;
     }

@@ -16,13 +16,20 @@
  *
  * - A new directory and one who looks for orphans: it is made as `.new-NAME`, locked, and then renamed. Whoever sees it
  *   under its name finds it locked. One that died before the rename holds nothing, and is removed by who gets its lock.
- * - Two who look for orphans: one gets the lock. The other may come after the first has removed all but the directory,
- *   makes a new lock file and finds nothing: the ledger counts a name once, and the directory is removed again.
+ *   Who looks may get that lock before its maker does: the maker finds it taken, or the directory gone at the rename,
+ *   and makes another. The remover lets go of the lock after the directory is gone; were it before, the maker could
+ *   lock a file that is then unlinked, and rename a directory that the next one could lock too.
+ * - Two who look for orphans: one gets the lock. The other may have opened the lock's file before the first unlinked it:
+ *   it gets the lock when the directory is gone, and finds nothing. Or it comes between that and the directory's
+ *   removal, makes a new lock file, and removes the directory: its ledger is counted already.
  * - The reader and a commit: a segment's length is raised after `fdatasync` (and of a new file the directory's sync)
  *   succeeded, and the reader goes by that length alone.
  * - The checkpoint and a deletion: a segment is deleted after a checkpoint behind its end is durable.
- * - The past ledger and the removal of a directory: the ledger first. A death between the two leaves a directory that is
- *   taken over again, and counts no more, for the past ledger knows its name.
+ * - The past ledger and the removal of a directory: the ledger first. A death between the two, or a power cut that brings
+ *   files back, leaves a directory whose name the past ledger knows. Whoever gets its lock removes it unread.
+ * - A refused block and those of its connection behind it: all that is queued is refused with it, in one turn of the
+ *   event loop, so that none overtakes it.
+ * - The end of the spool and a commit under way: readers are told of the end after the last commit.
  */
 import { randomBytes } from 'node:crypto';
 import { dirname } from 'node:path';
@@ -31,7 +38,7 @@ import type { Block } from '../block.ts';
 import type { Log } from '../log.ts';
 import { SpoolError } from './errors.ts';
 import { type FileSystem, hasCode, nodeFileSystem, syncDirectory } from './file-system.ts';
-import { adopt, Journal, type JournalContext, lockName } from './journal.ts';
+import { adopt, discard, Journal, type JournalContext, lockName } from './journal.ts';
 import { addTo, emptyLedger, type Ledger, openPastLedger, type PastLedger } from './ledger.ts';
 import { type Lock, type TakeLock, takeSqliteLock } from './lock.ts';
 import { SegmentWriter } from './writer.ts';
@@ -40,7 +47,7 @@ import { SegmentWriter } from './writer.ts';
 export interface SpoolOptions {
   /** Made if need be. */
   readonly directory: string;
-  /** Of all files; beyond it nothing is taken. */
+  /** Of all files; once they have as much, nothing is taken. */
   readonly maxSize: number;
   readonly log: Log;
   readonly segmentSize?: number;
@@ -67,24 +74,45 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
   const context: JournalContext = { root, fileSystem, past, log };
   const now = options.now ?? (() => Math.floor((performance.timeOrigin + performance.now()) * 1000));
 
-  const stamp = new Date(now() / 1000).toISOString().replaceAll(/[-:]|\.\d+Z/g, '');
-  const id = `${stamp}-${randomBytes(6).toString('hex')}`;
-  await fileSystem.mkdir(`${root}/.new-${id}`, { recursive: true });
-  const lock = takeLock(`${root}/.new-${id}/${lockName}`);
-  if (lock === undefined) throw new Error(`a new directory in ${root} is locked already`);
-  await fileSystem.rename(`${root}/.new-${id}`, `${root}/${id}`);
-  await syncDirectory(fileSystem, root);
+  const { id, lock } = await makeDirectory(context, takeLock, now());
 
   const writer = new SegmentWriter({
     directory: `${root}/${id}`,
     fileSystem,
-    segmentSize: options.segmentSize ?? 64 * 1024 * 1024,
+    // A segment is deleted as a whole: one must not be all that may be.
+    segmentSize: Math.min(options.segmentSize ?? 64 * 1024 * 1024, Math.floor(options.maxSize / 4)),
     log,
     now,
   });
   const checkpoint = { position: { segment: 0, offset: 0 }, ledger: emptyLedger() };
   const live = new Journal(id, context, lock, writer, checkpoint);
   return new Spool(options.maxSize, context, takeLock, writer, live);
+}
+
+/** Makes the directory of this life, and locks it. `now` in µs since 1970. */
+async function makeDirectory(
+  { root, fileSystem }: JournalContext,
+  takeLock: TakeLock,
+  now: number,
+): Promise<{ readonly id: string; readonly lock: Lock }> {
+  const stamp = new Date(now / 1000).toISOString().replaceAll(/[-:]|\.\d+Z/g, '');
+  for (let attempt = 1; ; attempt += 1) {
+    const id = `${stamp}-${randomBytes(6).toString('hex')}`;
+    let lock: Lock | undefined;
+    try {
+      await fileSystem.mkdir(`${root}/.new-${id}`, { recursive: true });
+      lock = takeLock(`${root}/.new-${id}/${lockName}`);
+      if (lock !== undefined) {
+        await fileSystem.rename(`${root}/.new-${id}`, `${root}/${id}`);
+        await syncDirectory(fileSystem, root);
+        return { id, lock };
+      }
+    } catch (error) {
+      lock?.[Symbol.dispose]();
+      if (attempt === 5) throw error;
+    }
+    if (attempt === 5) throw new Error(`each new directory in ${root} was locked by another at once`);
+  }
 }
 
 /** What came in, until it is delivered. */
@@ -110,10 +138,7 @@ export class Spool implements AsyncDisposable {
 
   /** Resolves when the block is durable. @throws {SpoolError} it is not in the spool. */
   async append(block: Block): Promise<void> {
-    const size = this.size + this.#pending;
-    if (size + block.payload.length > this.#maxSize) {
-      throw new SpoolError('full', `the spool is full: ${size} of ${this.#maxSize} bytes`);
-    }
+    if (this.#overfull) throw new SpoolError('full', `the spool is full: ${this.size} of ${this.#maxSize} bytes`);
     this.#pending += block.payload.length;
     try {
       await this.#writer.append(block);
@@ -134,12 +159,18 @@ export class Spool implements AsyncDisposable {
 
   /** Whether nothing is taken at the moment. */
   get full(): boolean {
-    return this.size + this.#pending >= this.#maxSize || performance.now() < this.#failedUntil;
+    return this.#overfull || performance.now() < this.#failedUntil;
   }
 
-  /** Resolves when something may be taken again, or the signal ends it. */
+  /** The last block may go beyond the bound: so whether one is taken never depends on its length. */
+  get #overfull(): boolean {
+    return this.size + this.#pending >= this.#maxSize;
+  }
+
+  /** Resolves when something may be taken again. Rejects when the signal aborts. */
   async untilWritable(signal: AbortSignal): Promise<void> {
-    while (this.full && !signal.aborted) await sleep(50, undefined, { signal }).catch(() => undefined);
+    signal.throwIfAborted();
+    while (this.full) await sleep(50, undefined, { signal });
   }
 
   get totals(): SpoolTotals {
@@ -151,18 +182,18 @@ export class Spool implements AsyncDisposable {
 
   /** Takes over the directories of processes that are dead: those that it did not have yet, oldest first. */
   async adopt(): Promise<Journal[]> {
-    const { root, fileSystem, log } = this.#context;
+    const { root, fileSystem, past, log } = this.#context;
     const found: Journal[] = [];
     for (const name of (await fileSystem.readdir(root)).toSorted()) {
       if (!/^(?:\.new-)?\d{8}T\d{6}-[0-9a-f]{12}$/.test(name) || name === this.live.id || this.#orphans.has(name))
         continue;
       const lock = this.#lock(name);
       if (lock === undefined) continue;
-      if (name.startsWith('.new-')) {
-        await this.#discard(name, lock);
-        continue;
-      }
       try {
+        if (name.startsWith('.new-') || past.has(name)) {
+          await discard(fileSystem, `${root}/${name}`, lock);
+          continue;
+        }
         const journal = await adopt(name, this.#context, lock);
         this.#orphans.set(name, journal);
         found.push(journal);
@@ -182,14 +213,6 @@ export class Spool implements AsyncDisposable {
       if (hasCode(error, 'ENOENT', 'ERR_SQLITE_ERROR')) return undefined;
       throw error;
     }
-  }
-
-  /** Removes a directory whose maker died before it had its name. */
-  async #discard(name: string, lock: Lock): Promise<void> {
-    const { root, fileSystem } = this.#context;
-    lock[Symbol.dispose]();
-    await fileSystem.unlink(`${root}/${name}/${lockName}`).catch(() => undefined);
-    await fileSystem.rmdir(`${root}/${name}`).catch(() => undefined);
   }
 
   /** Ends a directory of another life that is delivered. */

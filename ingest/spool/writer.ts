@@ -71,6 +71,7 @@ export class SegmentWriter {
   #running: Promise<void> | undefined;
   #number = 0;
   #closed = false;
+  #ended = false;
   #last: { predecessor?: Predecessor; end: number } = { end: 0 };
   #committed: () => void = () => undefined;
   #nextCommit: Promise<void>;
@@ -106,8 +107,9 @@ export class SegmentWriter {
     return this.#nextCommit;
   }
 
-  get closed(): boolean {
-    return this.#closed;
+  /** Nothing more will be committed. */
+  get ended(): boolean {
+    return this.#ended;
   }
 
   /** Forgets a segment that was deleted. */
@@ -121,6 +123,7 @@ export class SegmentWriter {
     this.#closed = true;
     await this.#running;
     await this.#seal();
+    this.#ended = true;
     this.#committed();
   }
 
@@ -136,7 +139,8 @@ export class SegmentWriter {
         const full = hasCode(cause, 'ENOSPC', 'EDQUOT', 'EFBIG');
         const reason = cause instanceof Error ? cause.message : String(cause);
         const error = new SpoolError(full ? 'full' : 'io', `the spool cannot be written: ${reason}`, { cause });
-        for (const { reject } of batch) reject(error);
+        // Those behind it too: a block must not overtake the one before it of its connection.
+        for (const { reject } of [...batch, ...this.#queue.splice(0)]) reject(error);
       }
     }
     this.#running = undefined;
@@ -178,7 +182,6 @@ export class SegmentWriter {
   }
 
   async #write(batch: readonly Pending[]): Promise<void> {
-    if (this.#current !== undefined && this.#current.length >= this.#options.segmentSize) await this.#seal();
     const segment = (this.#current ??= this.#next());
     const { directory, fileSystem } = this.#options;
     const fresh = segment.length === 0;
@@ -192,6 +195,7 @@ export class SegmentWriter {
     for (const { length: bytes } of buffers) length += bytes;
     segment.length = length;
     if (fresh) this.#segments.push(segment);
+    if (length >= this.#options.segmentSize) await this.#seal();
   }
 
   #next(): OpenSegment {

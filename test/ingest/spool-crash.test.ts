@@ -247,6 +247,18 @@ describe('damage', () => {
     await spool[Symbol.asyncDispose]();
   });
 
+  test('a header that was overwritten with zeros costs its segment too, and the bytes behind it are kept', async () => {
+    const { fileSystem, machine, path } = await remains();
+    await overwrite(fileSystem, path, 0, Buffer.alloc(64));
+    const whole = fileSystem.files().get(path);
+    const spool = await machine.open(fileSystem);
+    await drain(spool, shipper(new MemorySink()));
+    const kept = [...fileSystem.files()].filter(([name]) => name.includes('/quarantine/'));
+    expect(kept.map(([, bytes]) => bytes)).toEqual([whole]);
+    expect(spool.totals.quarantinedBytes).toBe(whole?.length);
+    await spool[Symbol.asyncDispose]();
+  });
+
   test('bytes in a payload that look like a block are not taken for one', async () => {
     const { fileSystem, machine, path } = await remains();
     // A stranger who knows the format, but not the segment's id, sends whole blocks as text.

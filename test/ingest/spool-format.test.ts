@@ -101,7 +101,7 @@ test('the ledger of a directory is added once, whoever adds it again', async () 
 
 test('a full spool takes nothing, says so, and takes again once something was delivered', async () => {
   await using data = await folder();
-  const spool = await openSpool({ directory: `${data.path}/spool`, maxSize: 4000, segmentSize: 1000, log: silent });
+  const spool = await openSpool({ directory: `${data.path}/spool`, maxSize: 4000, log: silent });
   const from = source('a');
   let taken = 0;
   const error = await (async () => {

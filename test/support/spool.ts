@@ -29,6 +29,7 @@ export class Machine {
     const total = { ...this.#total };
     return {
       total,
+      has: (directory) => this.#counted.has(directory),
       add: (directory, ledger) => {
         if (this.#counted.has(directory)) return;
         this.#counted.add(directory);
