@@ -1,8 +1,9 @@
-import { pino } from 'pino';
+import type { Logger } from 'pino';
 import { type Config, formatAddress, type ListenAddress, loadConfig } from '../config.ts';
 import { type Service, StartError, startService } from '../service.ts';
 import { makeUser } from '../auth/authenticate.ts';
 import { type Command, CommandError } from './command.ts';
+import { openLog } from '../log.ts';
 import { parseOptions } from './options.ts';
 
 const usage = `Usage: shiplog [serve] [--config FILE]
@@ -22,7 +23,7 @@ export const serve: Command = async ({ args, env, stdout, stderr }) => {
     return 0;
   }
   const config = loadConfig({ file: values.config, env });
-  const log = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime });
+  const log = openLog();
   const signalled = firstSignal();
   const service = await start(config, log);
 
@@ -37,7 +38,7 @@ export const serve: Command = async ({ args, env, stdout, stderr }) => {
   return 0;
 };
 
-async function start(config: Config, log: pino.Logger): Promise<Service> {
+async function start(config: Config, log: Logger): Promise<Service> {
   try {
     return await startService(config, { log });
   } catch (error) {

@@ -3,7 +3,6 @@ import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BlockList } from 'node:net';
 import type Koa from 'koa';
-import { pino } from 'pino';
 import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createApp } from '../../src/http/app.ts';
@@ -12,6 +11,7 @@ import { healthRouter, type Readiness } from '../../src/http/health.ts';
 import { createMetrics } from '../../src/http/metrics.ts';
 import { type HttpServer, listenHttp } from '../../src/http/server.ts';
 import type { RequestState } from '../../src/http/state.ts';
+import { openLog } from '../../src/log.ts';
 import { blockList } from '../../src/networks.ts';
 import { codeOf, send } from '../support/service.ts';
 
@@ -23,7 +23,7 @@ interface Setup {
 }
 
 async function serve(mount: (app: Koa<RequestState>) => void, setup: Setup = {}): Promise<HttpServer> {
-  const log = pino({ base: null }, { write: (line) => void setup.logged?.push(JSON.parse(line)) });
+  const log = openLog({ write: (line) => void setup.logged?.push(JSON.parse(line)) });
   const trustedProxies = setup.trusted ?? new BlockList();
   const handler = createApp({ log, metrics: createMetrics(), trustedProxies, mount });
   return listenHttp(handler, {
@@ -64,7 +64,13 @@ describe('failures', () => {
               reason: 'Teapot',
             });
           }
-          if (ctx.path === '/server') throw new Error('the secret cause');
+          if (ctx.path === '/server') {
+            const headers = { authorization: 'hunter2' };
+            throw Object.assign(
+              new Error('the secret cause', { cause: Object.assign(new Error('deeper'), { headers }) }),
+              { headers },
+            );
+          }
           if (ctx.path === '/odd') throw Object.assign(new Error('x'), { status: 200 });
           if (ctx.path === '/stream') {
             ctx.body = Readable.from(
@@ -119,8 +125,13 @@ describe('failures', () => {
     expect(answer.text).not.toContain('secret');
     await until(() => logged.length > 0);
     expect(logged).toMatchObject([
-      { level: 50, status: 500, err: { message: 'the secret cause', stack: expect.anything() } },
+      {
+        level: 50,
+        status: 500,
+        err: { message: 'the secret cause', stack: expect.anything(), cause: { message: 'deeper' } },
+      },
     ]);
+    expect(JSON.stringify(logged)).not.toContain('hunter2');
   });
 
   test('an answer that breaks off is seen as broken by the client', async () => {

@@ -3,11 +3,11 @@ import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { hashSync } from 'bcryptjs';
-import { pino } from 'pino';
 import type { Block } from '../../ingest/block.ts';
 import type { SearchPage, SearchRequest } from '../../ingest/query/search.ts';
 import type { PipelineStatus } from '../../ingest/pipeline.ts';
 import { loadConfig } from '../../src/config.ts';
+import { openLog } from '../../src/log.ts';
 import type { LogPipeline } from '../../src/logs/pipeline.ts';
 import { startService } from '../../src/service.ts';
 
@@ -101,7 +101,7 @@ export async function startTestService(
   if (options.users !== undefined) await writeFile(join(data, 'htpasswd'), options.users);
   const config = loadConfig({ env: { SHIPLOG_DATA: data, SHIPLOG_HTTP_LISTEN: '127.0.0.1:0', ...options.env } });
   const logged: Record<string, unknown>[] = [];
-  const log = pino({ base: null }, { write: (line) => void logged.push(JSON.parse(line)) });
+  const log = openLog({ write: (line) => void logged.push(JSON.parse(line)) });
   const pipeline = new FakePipeline();
   const service = await startService(config, { log, openPipeline: async () => pipeline });
   const { port } = service.http;
