@@ -79,6 +79,9 @@ interface Own {
   readonly fields?: NonNullable<LogRecord['fields']>;
 }
 
+/** What a line says that the next one with its header does not. */
+type OwnLine = Pick<SyslogLine, 'stamp' | 'message' | 'error'>;
+
 /** What is the same for a whole block. */
 interface Batch {
   readonly block: StoredBlock;
@@ -113,7 +116,7 @@ class BlockRenderer implements Renderer {
     const ingested = formatTime(Date.now() * 1000);
     const batch: Batch = { block, idPrefix: segmentPrefix(block.segment), ingested };
     const documents: RenderedDocument[] = [];
-    let last: SyslogLine | undefined;
+    let last: Context | undefined;
     for (const text of textsOf(block)) {
       if (text.text === '') {
         this.#emptyFrames += 1;
@@ -125,15 +128,16 @@ class BlockRenderer implements Renderer {
         documents.push({ document: await this.#jsonDocument(batch, text, json, signal), end: text.frame.next });
         continue;
       }
-      const line = readLine(block, text, last);
-      if (line.around !== undefined) last = line;
-      let context = this.#contextOf(block.source, line);
+      const { line, context: known } = this.#read(block, text, last);
+      let context = known;
       if (context.image !== undefined && context.images === undefined) {
         const found = this.#images.find(context.image, signal);
         const images = found instanceof Promise ? await found : found;
-        if (images !== undefined)
-          context = this.#keep(block.source, newContext(line, block.source, this.#options, images));
+        if (images !== undefined) {
+          context = this.#keep(block.source, newContext(context.line, block.source, this.#options, images));
+        }
       }
+      if (context.line.around !== undefined) last = context;
       const own = ownOf(line, text.text, block.arrivedAt);
       documents.push({
         document: this.#document(batch, text, context.facts, context.common, own),
@@ -143,6 +147,18 @@ class BlockRenderer implements Renderer {
     signal.throwIfAborted();
     this.#records += documents.length;
     return documents;
+  }
+
+  /** Reads a line; where it has the header of the line before, only what is its own. */
+  #read(
+    block: StoredBlock,
+    text: Text,
+    last: Context | undefined,
+  ): { readonly line: OwnLine; readonly context: Context } {
+    const again = last && isWhole(block, text) ? readAgain(text.text, last.line) : undefined;
+    if (last !== undefined && again !== undefined) return { line: again, context: last };
+    const line = readLine(block, text);
+    return { line, context: this.#contextOf(block.source, line) };
   }
 
   #contextOf(source: Source, line: SyslogLine): Context {
@@ -207,17 +223,18 @@ function contextKey(source: Source, { before, after }: NonNullable<SyslogLine['a
   return `${source.connection}\0${before}\0${after}`;
 }
 
-/** Parses a line; where it has the header of the line before, only its time. */
-function readLine(block: StoredBlock, { text, frame }: Text, last: SyslogLine | undefined): SyslogLine {
-  if (block.kind === 'json-records') {
-    return { fromDocker: false, message: 0, error: 'the record is not a JSON object' };
-  }
-  // The rest of a frame that was cut has no header.
-  if (frame.continued) return { fromDocker: false, message: 0 };
-  return (last && readAgain(text, last)) ?? parseSyslog(text);
+/** It is neither a JSON record, nor the rest of a frame that was cut and so has no header. */
+function isWhole(block: StoredBlock, { frame }: Text): boolean {
+  return block.kind !== 'json-records' && !frame.continued;
 }
 
-function ownOf(line: SyslogLine, text: string, arrivedAt: number): Own {
+function readLine(block: StoredBlock, text: Text): SyslogLine {
+  if (isWhole(block, text)) return parseSyslog(text.text);
+  const line = { fromDocker: false, message: 0 };
+  return block.kind === 'json-records' ? { ...line, error: 'the record is not a JSON object' } : line;
+}
+
+function ownOf(line: OwnLine, text: string, arrivedAt: number): Own {
   const { stamp, error } = line;
   const message = text.slice(line.message);
   if (stamp === undefined)

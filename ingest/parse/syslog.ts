@@ -37,13 +37,16 @@ export function parseSyslog(text: string): SyslogLine {
   return parse3164(text, end, priority);
 }
 
-/** Reads a line that has the header of another, but for the time; `undefined` where it has not. Says what parsing would. */
-export function readAgain(text: string, last: SyslogLine): SyslogLine | undefined {
+/**
+ * Reads a line that has the header of another, but for the time: what is its own. It says what parsing it would.
+ * `undefined`: its header is another.
+ */
+export function readAgain(text: string, last: SyslogLine): Pick<SyslogLine, 'stamp' | 'message'> | undefined {
   if (last.around === undefined || !text.startsWith(last.around.before)) return undefined;
   const at = last.around.before.length;
   const stamp = parseIsoStamp(text, at) ?? parseBsdStamp(text, at);
   if (stamp === undefined || !text.startsWith(last.around.after, stamp.end)) return undefined;
-  return { ...last, stamp, message: skipByteOrderMark(text, stamp.end + last.around.after.length) };
+  return { stamp, message: skipByteOrderMark(text, stamp.end + last.around.after.length) };
 }
 
 /** `<0>` to `<191>` (RFC 5424 section 6.2.1). */
