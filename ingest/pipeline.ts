@@ -69,11 +69,14 @@ export async function openPipeline(options: PipelineOptions): Promise<Pipeline> 
     await openDeadLetters({ directory: `${data}/dead-letters`, maxBytes: deadLetterBytes, log }),
   );
   const spool = stack.use(await openSpool({ directory: `${data}/spool`, maxSize: options.maxSpoolSize, log }));
-  const shipping = stack.use(ship(spool, new Shipper({ renderer, sink, deadLetters, log }), options));
+  let graceEnds = 0;
+  const shipper = new Shipper({ renderer, sink, deadLetters, log });
+  stack.use(ship(spool, shipper, () => Math.max(0, graceEnds - performance.now()), log));
 
   const listeners = new Map<'tcp' | 'udp', Listener>();
   const { tcp, udp, maxFrame } = options.syslog;
   stack.defer(async () => {
+    graceEnds = performance.now() + options.shutdownGrace;
     await Promise.all([...listeners.values()].map((listener) => listener.drain(options.shutdownGrace)));
     await Promise.all([...listeners.values()].map((listener) => listener[Symbol.asyncDispose]()));
   });
@@ -88,7 +91,7 @@ export async function openPipeline(options: PipelineOptions): Promise<Pipeline> 
     accept: (block) => spool.append(block),
     search: (request, signal) => sink.search(request, signal),
     status: () => {
-      const { trouble, inFlight } = shipping.shipper;
+      const { trouble, inFlight } = shipper;
       return {
         totals: { ...spool.totals, inFlightRecords: inFlight },
         spoolSize: spool.size,
@@ -101,12 +104,8 @@ export async function openPipeline(options: PipelineOptions): Promise<Pipeline> 
   };
 }
 
-/** Delivers the live directory, and beside it, one after another, those of dead processes. */
-function ship(
-  spool: Spool,
-  shipper: Shipper,
-  { shutdownGrace, log }: Pick<PipelineOptions, 'shutdownGrace' | 'log'>,
-): AsyncDisposable & { readonly shipper: Shipper } {
+/** Delivers the live directory, and beside it, one after another, those of dead processes. Ends within `grace` ms. */
+function ship(spool: Spool, shipper: Shipper, grace: () => number, log: Log): AsyncDisposable {
   const now = new AbortController();
   const ending = new AbortController();
 
@@ -126,7 +125,7 @@ function ship(
   async function orphans(): Promise<void> {
     while (!ending.signal.aborted) {
       try {
-        for (const journal of await spool.adopt()) {
+        for (const journal of await spool.adopt(ending.signal)) {
           await untilDone(journal);
           if (now.signal.aborted) return;
           await spool.retire(journal);
@@ -140,11 +139,10 @@ function ship(
 
   const running = Promise.all([untilDone(spool.live), orphans()]);
   return {
-    shipper,
     async [Symbol.asyncDispose]() {
       await spool.close();
       ending.abort();
-      const timer = setTimeout(() => now.abort(), shipper.trouble === undefined ? shutdownGrace : 0);
+      const timer = setTimeout(() => now.abort(), shipper.trouble === undefined ? grace() : 0);
       await running;
       clearTimeout(timer);
     },

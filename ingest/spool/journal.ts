@@ -171,7 +171,7 @@ export async function discard(fileSystem: FileSystem, directory: string, lock: L
 }
 
 /** Takes over the directory of a dead process; the caller holds its lock. */
-export async function adopt(id: string, context: JournalContext, lock: Lock): Promise<Journal> {
+export async function adopt(id: string, context: JournalContext, lock: Lock, signal: AbortSignal): Promise<Journal> {
   const { root, fileSystem, log } = context;
   const directory = `${root}/${id}`;
   const { position, ledger } = await loadCheckpoint(fileSystem, directory);
@@ -184,9 +184,10 @@ export async function adopt(id: string, context: JournalContext, lock: Lock): Pr
   const journal = new Journal(id, context, lock, { segments }, { position, ledger });
   // The process counted what it committed, but died before it could save the count.
   let unread = 0;
-  for await (const item of journal.read(new AbortController().signal)) {
+  for await (const item of journal.read(signal)) {
     unread += item.kind === 'block' ? item.block.payload.length : await journal.quarantine(item);
   }
+  signal.throwIfAborted();
   ledger.committedBytes = ledger.readBytes + ledger.droppedBytes + ledger.quarantinedBytes + unread;
   journal.advance(position, {});
   await journal.save();

@@ -180,8 +180,11 @@ export class Spool implements AsyncDisposable {
     return { ...sum, unreadBytes: committedBytes - readBytes - droppedBytes - quarantinedBytes };
   }
 
-  /** Takes over the directories of processes that are dead: those that it did not have yet, oldest first. */
-  async adopt(): Promise<Journal[]> {
+  /**
+   * Takes over the directories of processes that are dead: those that it did not have yet, oldest first. Each is read
+   * once; the signal ends that.
+   */
+  async adopt(signal: AbortSignal): Promise<Journal[]> {
     const { root, fileSystem, past, log } = this.#context;
     const found: Journal[] = [];
     for (const name of (await fileSystem.readdir(root)).toSorted()) {
@@ -194,11 +197,12 @@ export class Spool implements AsyncDisposable {
           await discard(fileSystem, `${root}/${name}`, lock);
           continue;
         }
-        const journal = await adopt(name, this.#context, lock);
+        const journal = await adopt(name, this.#context, lock, signal);
         this.#orphans.set(name, journal);
         found.push(journal);
       } catch (error) {
         lock[Symbol.dispose]();
+        if (signal.aborted) break;
         log.error({ err: error, directory: `${root}/${name}` }, 'the spool of a process that ended cannot be read');
       }
     }

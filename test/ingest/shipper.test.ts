@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest';
+import { Shipper } from '../../ingest/shipper.ts';
 import type { Outcome } from '../../ingest/sinks/sink.ts';
 import { SinkError } from '../../ingest/sinks/sink.ts';
 import { FaultyFileSystem } from '../support/faulty-fs.ts';
 import { random } from '../support/random.ts';
-import { block, drain, Machine, MemorySink, shipLive, shipper, source } from '../support/spool.ts';
+import { block, drain, lines, Machine, MemorySink, shipLive, shipper, source } from '../support/spool.ts';
 
 async function filled(
   count: number,
@@ -74,6 +75,33 @@ test.each(['unavailable', 'refused'] as const)(
   },
 );
 
+test('a sink that takes no item is in trouble since its first refusal, and that is told once', async () => {
+  const { spool } = await filled(3);
+  const sink = new MemorySink();
+  const told: string[] = [];
+  const tell = (_: object, message: string): void => void told.push(message);
+  const ship = new Shipper({
+    renderer: lines,
+    sink,
+    deadLetters: sink,
+    log: { info: tell, warn: tell, error: tell },
+    backoff: [1, 2],
+  });
+  const since = new Set<number | undefined>();
+  let attempts = 0;
+  sink.judge = () => {
+    if (attempts > 0) since.add(ship.trouble?.since);
+    return (attempts += 1) > 30 ? undefined : { status: 'retry', reason: '429' };
+  };
+  await drain(spool, ship);
+  expect(sink.found.size).toBe(3);
+  expect([...since].filter((at) => at !== undefined)).toHaveLength(1);
+  expect(told).toEqual([
+    'the log sink takes no records at the moment; they wait in the spool',
+    'the log sink takes records again',
+  ]);
+});
+
 test('over random failures, kills and restarts each record is settled once, and the ledgers agree', async () => {
   for (let seed = 0; seed < 15; seed += 1) {
     const draw = random(seed);
@@ -100,7 +128,7 @@ test('over random failures, kills and restarts each record is settled once, and 
       const ship = shipper(sink);
       const live = shipLive(spool.live, ship);
       const orphans = (async () => {
-        for (const journal of await spool.adopt()) {
+        for (const journal of await spool.adopt(new AbortController().signal)) {
           await ship.ship(journal, new AbortController().signal);
           await spool.retire(journal);
         }

@@ -120,7 +120,7 @@ export function block(from: Source, text: string): Block {
 /** Delivers all that dead processes left, and all that is in the live directory, and ends the spool. */
 export async function drain(spool: Spool, ship: Shipper): Promise<void> {
   const { signal } = new AbortController();
-  for (const journal of await spool.adopt()) {
+  for (const journal of await spool.adopt(signal)) {
     await ship.ship(journal, signal);
     await spool.retire(journal);
   }

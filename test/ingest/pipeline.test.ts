@@ -1,0 +1,124 @@
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test, vi } from 'vitest';
+import { openPipeline, type Pipeline } from '../../ingest/pipeline.ts';
+import type { SearchPage } from '../../ingest/query/search.ts';
+import { type Sink, SinkError } from '../../ingest/sinks/sink.ts';
+import { block, lines, MemorySink, silent, source } from '../support/spool.ts';
+
+class WholeSink extends MemorySink implements Sink {
+  readonly name = 'embedded';
+  ended = false;
+
+  async search(): Promise<SearchPage> {
+    await Promise.resolve();
+    return { records: [] };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.resolve();
+    this.ended = true;
+  }
+}
+
+async function folder(): Promise<AsyncDisposable & { path: string }> {
+  const path = await mkdtemp(join(tmpdir(), 'shiplog-pipeline-'));
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true }) };
+}
+
+const anyPort = { host: '127.0.0.1', port: 0 };
+
+function open(
+  data: string,
+  sink: Sink,
+  syslog: { tcp?: typeof anyPort; udp?: typeof anyPort } = {},
+): Promise<Pipeline> {
+  return openPipeline({
+    data,
+    syslog: { ...syslog, maxFrame: 1 << 20 },
+    maxSpoolSize: 1 << 30,
+    clusterOf: () => undefined,
+    renderer: lines,
+    sink,
+    shutdownGrace: 5000,
+    log: silent,
+  });
+}
+
+const away = (): never => {
+  throw new SinkError('unavailable', 'away');
+};
+
+test('what listeners and callers bring reaches the sink, and the ledgers say so', async () => {
+  await using data = await folder();
+  const sink = new WholeSink();
+  await using pipeline = await open(data.path, sink, { tcp: anyPort, udp: anyPort });
+  const { tcp, udp } = pipeline.addresses;
+  await pipeline.accept(block(source('http'), 'by call\n'));
+  const socket = connect(tcp ?? anyPort);
+  socket.write('by tcp\n');
+  const datagrams = createSocket('udp4');
+  datagrams.send('by udp\n', udp?.port ?? 0, '127.0.0.1');
+  await vi.waitFor(() => expect(sink.found.size).toBe(3));
+  socket.destroy();
+  datagrams.close();
+  expect(sink.messages.map((message) => message.slice(-6)).toSorted()).toEqual(
+    ['y call', 'by tcp', 'by udp'].toSorted(),
+  );
+  await vi.waitFor(() =>
+    expect(pipeline.status().totals).toMatchObject({ indexedRecords: 3, readRecords: 3, unreadBytes: 0 }),
+  );
+});
+
+test('at its end all that a connection sent is delivered, then the connection is reset, and the sink ended last', async () => {
+  await using data = await folder();
+  const sink = new WholeSink();
+  const pipeline = await open(data.path, sink, { tcp: anyPort });
+  const socket = connect(pipeline.addresses.tcp ?? anyPort);
+  await once(socket, 'connect');
+  const reset = new Promise((resolve) => socket.once('error', resolve));
+  for (let n = 0; n < 500; n += 1) socket.write(`line ${n}\n`);
+  sink.judge = () => {
+    expect(sink.ended).toBe(false);
+    return undefined;
+  };
+  await pipeline[Symbol.asyncDispose]();
+  expect(await reset).toMatchObject({ code: 'ECONNRESET' });
+  expect(sink.messages).toEqual(Array.from({ length: 500 }, (_, n) => `line ${n}`));
+  expect(sink.ended).toBe(true);
+  expect(await readdir(join(data.path, 'spool'))).toEqual(['ledger.db']);
+  await expect(pipeline.accept(block(source('a'), 'late\n'))).rejects.toMatchObject({ code: 'closed' });
+});
+
+test('what a sink that is away did not take is delivered by the next life, once', async () => {
+  await using data = await folder();
+  const sink = new WholeSink();
+  sink.judge = away;
+  {
+    await using pipeline = await open(data.path, sink);
+    for (let n = 0; n < 20; n += 1) await pipeline.accept(block(source('a'), `${n}\n`));
+    await vi.waitFor(() => expect(pipeline.status().trouble).toMatchObject({ code: 'unavailable', reason: 'away' }));
+  }
+  expect(sink.found.size).toBe(0);
+  sink.judge = () => undefined;
+  await using pipeline = await open(data.path, sink);
+  await vi.waitFor(() => expect(pipeline.status().totals.indexedRecords).toBe(20));
+  expect(sink.messages).toEqual(Array.from({ length: 20 }, (_, n) => String(n)));
+  expect(pipeline.status().trouble).toBeUndefined();
+});
+
+test('a listener that cannot be bound ends what was opened before it', async () => {
+  await using data = await folder();
+  const taken = await open(data.path, new WholeSink(), { tcp: anyPort });
+  const sink = new WholeSink();
+  await expect(open(data.path, sink, { tcp: taken.addresses.tcp ?? anyPort })).rejects.toMatchObject({
+    code: 'EADDRINUSE',
+  });
+  expect(sink.ended).toBe(true);
+  await taken[Symbol.asyncDispose]();
+  expect(await readdir(join(data.path, 'spool'))).toEqual(['ledger.db']);
+});
