@@ -1,6 +1,12 @@
 import type { Block } from '../block.ts';
 import { joinDatagrams, readCount, type Count } from '../parse/frames.ts';
 
+/** A run of frames: what a listener makes a block of. Its payload may be a view of what arrived. */
+export type Piece = Pick<Block, 'kind' | 'flags' | 'payload'>;
+
+const LF = 0x0a;
+const empty = new Uint8Array(0);
+
 /**
  * Divides a stream of bytes into runs of whole frames.
  *
@@ -9,12 +15,6 @@ import { joinDatagrams, readCount, type Count } from '../parse/frames.ts';
  * Of a counted frame the pieces are of kind `datagrams`, since each needs a length of its own. A bad count turns the
  * rest of the stream into LF frames.
  */
-export type Piece = Pick<Block, 'kind' | 'flags' | 'payload'>;
-
-const LF = 0x0a;
-const empty = new Uint8Array(0);
-
-/** The framer of one connection. */
 export class Framer {
   readonly #maxFrame: number;
   readonly #onBadCount: () => void;
@@ -36,7 +36,7 @@ export class Framer {
     return this.#rest.capacity;
   }
 
-  /** Takes what arrived; answers what is whole by now. A piece may be a view of the chunk. */
+  /** Takes what arrived; answers what is whole by now. */
   push(chunk: Uint8Array): Piece[] {
     const pieces: Piece[] = [];
     if (this.#framing === 'undecided') {

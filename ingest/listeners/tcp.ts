@@ -111,7 +111,9 @@ class TcpListener implements Listener {
   #keepBudget(change: number): void {
     const { restBudget = 64 * 1024 * 1024 } = this.#options;
     this.#held += change;
-    while (change > 0 && this.#held > restBudget) {
+    // What a cut frees is told here too.
+    if (change <= 0) return;
+    while (this.#held > restBudget) {
       const before = this.#held;
       const [first, ...others] = this.#connections;
       if (first === undefined) return;
