@@ -1,0 +1,85 @@
+import { expect, test } from 'vitest';
+import { type Call, FaultyFileSystem, fault, type Verdict } from '../support/faulty-fs.ts';
+import { random } from '../support/random.ts';
+import { block, drain, Machine, MemorySink, shipper, source } from '../support/spool.ts';
+
+interface Outcome {
+  readonly acknowledged: string[];
+  readonly found: string[];
+  readonly quarantined: number;
+  readonly calls: number;
+}
+
+/**
+ * Appends twelve blocks, of which nothing is delivered; the process is killed, so that all that it wrote is still there,
+ * of failed writes and syncs too; another one delivers what it finds.
+ */
+async function run(hook: (call: Call) => Verdict): Promise<Outcome> {
+  const fileSystem = new FaultyFileSystem();
+  await fileSystem.mkdir('/data', { recursive: true });
+  const machine = new Machine();
+  const spool = await machine.open(fileSystem, { segmentSize: 600 });
+  const acknowledged: string[] = [];
+  const start = fileSystem.calls;
+  fileSystem.before((call) => hook({ ...call, number: call.number - start }));
+  for (let n = 0; n < 12; n += 1) {
+    const text = `${n} ${'x'.repeat(50)}`;
+    // The last one is taken, so that it says what of the others counts.
+    if (n === 11) fileSystem.before(undefined);
+    await spool.append(block(source('a'), `${text}\n`)).then(
+      () => acknowledged.push(text),
+      () => undefined,
+    );
+  }
+  const calls = fileSystem.calls - start;
+  const next = fileSystem.kill();
+  machine.processDied();
+  const again = await machine.open(next);
+  const sink = new MemorySink();
+  await drain(again, shipper(sink));
+  const { quarantinedBytes: quarantined } = again.totals;
+  await again[Symbol.asyncDispose]();
+  return { acknowledged, found: sink.messages, quarantined, calls };
+}
+
+const failing = new Set(['open', 'writev', 'datasync', 'dirsync', 'unlink', 'close']);
+
+test.each([1, 2, 3, 5, 9])(
+  'what was acknowledged is found once, and what was refused never, when %i calls fail from any one on',
+  async (length) => {
+    const { calls } = await run(() => undefined);
+    let refused = 0;
+    for (let at = 1; at <= calls; at += 1) {
+      const outcome = await run(({ op, path, number }) =>
+        number >= at && number < at + length && failing.has(op) ? fault('EIO', op, path) : undefined,
+      );
+      expect(outcome.found, `from call ${at}`).toEqual(outcome.acknowledged);
+      expect(outcome.quarantined, `from call ${at}`).toBe(0);
+      if (outcome.acknowledged.length < 12) refused += 1;
+    }
+    // One failure is mended by the second segment.
+    if (length === 1) expect(refused).toBe(0);
+    if (length === 9) expect(refused).toBeGreaterThan(0);
+  },
+);
+
+test('a write that is cut short anywhere, again and again, is continued', async () => {
+  for (let seed = 0; seed < 20; seed += 1) {
+    const draw = random(seed);
+    const outcome = await run(({ op, length }) => (op === 'writev' ? { short: 1 + draw.int(length) } : undefined));
+    expect(outcome.acknowledged).toHaveLength(12);
+    expect(outcome.found).toEqual(outcome.acknowledged);
+    expect(outcome.quarantined).toBe(0);
+  }
+});
+
+test('a write that is cut short by a full disk is written again as a whole, and not found twice', async () => {
+  for (let at = 1; at < 40; at += 1) {
+    const outcome = await run(({ op, path, number, length }) => {
+      if (number === at && op === 'writev') return { short: length - 1 };
+      return number === at + 1 && op === 'writev' ? fault('ENOSPC', op, path) : undefined;
+    });
+    expect(outcome.acknowledged).toHaveLength(12);
+    expect(outcome.found).toEqual(outcome.acknowledged);
+  }
+});
