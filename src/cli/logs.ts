@@ -7,7 +7,8 @@ import { renderJson, renderRecord } from './render.ts';
 
 const usage = `Usage: shiplog logs [QUERY] [OPTIONS]
 
-Prints records that match, oldest first: time, host, container or service, image, level, message.
+Prints records that match, oldest first: time, cluster/host, container or service,
+image:tag@digest, level, message.
 
   QUERY                words and "phrases" of the message, field:value with *, AND OR NOT ( )
   --since, --until T   a time such as 2026-08-03T10:00:00Z (UTC without a zone), or a while ago such as 5m
@@ -49,21 +50,26 @@ export const logs: Command = async ({ args, env, stdout }) => {
   }
   const query = positionals.join(' ').trim();
   const terms = filters.flatMap((name) => (values[name] === undefined ? [] : [`${name}:${escapeValue(values[name])}`]));
-  const parameters = new URLSearchParams();
   const q = terms.length === 0 ? query : [...(query === '' ? [] : [`(${query})`]), ...terms].join(' ');
-  for (const [name, value] of Object.entries({ q, since: values.since, until: values.until, limit: values.limit })) {
-    if (value !== undefined && value !== '') parameters.set(name, value);
+  const limit = values.limit ?? '100';
+  const server = { config: loadConfig({ file: values.config, env }), env, url: values.url, user: values.user };
+  const records: unknown[] = [];
+  // A search that takes long answers with what it found so far, and where to go on.
+  for (let left = limit, before: string | undefined; ;) {
+    const parameters = new URLSearchParams({ limit: left });
+    for (const [name, value] of Object.entries({ q, since: values.since, until: values.until, before })) {
+      if (value !== undefined && value !== '') parameters.set(name, value);
+    }
+    const page = await readPage(await ask(`/api/logs?${parameters.toString()}`, server));
+    records.push(...page.records);
+    if (page.next === undefined || records.length >= Number(limit)) break;
+    left = String(Number(limit) - records.length);
+    before = page.next;
   }
-  const answer = await ask(`/api/logs?${parameters.toString()}`, {
-    config: loadConfig({ file: values.config, env }),
-    env,
-    url: values.url,
-    user: values.user,
-  });
   const colour = stdout.isTTY === true && (env['NO_COLOR'] ?? '') === '';
   const render = (record: unknown): string =>
     values.json === true ? renderJson(record) : renderRecord(record, { colour });
-  const lines = (await readPage(answer)).toReversed().map((record) => `${render(record)}\n`);
+  const lines = records.toReversed().map((record) => `${render(record)}\n`);
   await write(stdout, lines.join(''));
   return 0;
 };
@@ -73,10 +79,12 @@ function escapeValue(value: string): string {
   return value.replace(/[\s()"\\]/g, '\\$&');
 }
 
-async function readPage(answer: Response): Promise<unknown[]> {
+async function readPage(answer: Response): Promise<{ records: readonly unknown[]; next: string | undefined }> {
   const page: unknown = await answer.json().catch(() => undefined);
-  if (typeof page === 'object' && page !== null && 'records' in page && Array.isArray(page.records))
-    return page.records;
+  if (typeof page === 'object' && page !== null && 'records' in page && Array.isArray(page.records)) {
+    const next = 'next' in page && typeof page.next === 'string' ? page.next : undefined;
+    return { records: page.records, next };
+  }
   throw new CommandError(`${answer.url} answers something that is no page of records; is that a shiplog?`);
 }
 

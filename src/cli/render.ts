@@ -8,18 +8,21 @@ const colours: readonly [levels: RegExp, code: number][] = [
 ];
 
 /**
- * A record as a line for people: time, host, container or service, image, level, message. What could steer a terminal
- * is made visible; what is not known is `-`.
+ * A record as a line for people: time, cluster/host, container or service, image:tag@digest, level, message. Of the
+ * digest 12 hex digits stand for the whole, as Docker has it. What could steer a terminal is made visible; what is not
+ * known is `-`.
  */
 export function renderRecord(record: unknown, { colour }: { colour: boolean }): string {
-  const image = read(record, 'shiplog.image.repository') ?? read(record, 'container.image.name');
-  const tag = read(record, 'container.image.tag');
   const level = read(record, 'log.level');
   const fields = [
     read(record, '@timestamp'),
-    read(record, 'host.name'),
+    joined([read(record, 'orchestrator.cluster.name'), ''], [read(record, 'host.name'), '/']),
     read(record, 'container.name') ?? read(record, 'service.name'),
-    image === undefined || tag === undefined ? image : `${image}:${tag}`,
+    joined(
+      [read(record, 'shiplog.image.repository') ?? read(record, 'container.image.name'), ''],
+      [read(record, 'container.image.tag'), ':'],
+      [read(record, 'container.image.hash.all')?.replace(/^(\w+:\w{12})\w+$/, '$1'), '@'],
+    ),
   ].map((field) => escapeControls(field ?? '-'));
   const code = colours.find(([levels]) => levels.test(level ?? ''))?.[1];
   const shown = escapeControls(level ?? '-');
@@ -30,6 +33,13 @@ export function renderRecord(record: unknown, { colour }: { colour: boolean }): 
 /** A record as JSON on one line; the control characters that JSON lets stand are escaped in its way. */
 export function renderJson(record: unknown): string {
   return JSON.stringify(record).replace(/\p{Cc}/gu, (character) => `\\u00${character.charCodeAt(0).toString(16)}`);
+}
+
+/** The texts that are there, each but the first of them behind its mark. Undefined where there is none. */
+function joined(...parts: readonly [text: string | undefined, mark: string][]): string | undefined {
+  const there = parts.filter(([text]) => text !== undefined);
+  if (there.length === 0) return undefined;
+  return there.map(([text, mark], index) => `${index === 0 ? '' : mark}${text}`).join('');
 }
 
 /** The text at a path; of a list the first. Undefined where there is none. */

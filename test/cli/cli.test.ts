@@ -153,6 +153,16 @@ describe('shiplog logs', () => {
     ).toMatchObject([{ message: 'first' }, { message: 'second\u001b[2J' }]);
   });
 
+  test('a search that answered in part is gone on with', async () => {
+    const whole = service.pipeline.page;
+    service.pipeline.page = { ...whole, next: 'there' };
+    service.pipeline.rest = { records: ['{"message":"rest"}'] };
+    expect((await shiplog(['logs', '--limit', '3'], env)).stdout).toMatch(/rest\n.*first\n.*second/);
+    expect(service.pipeline.searches.at(-1)).toMatchObject({ limit: 1, before: 'there' });
+    expect((await shiplog(['logs', '--limit', '2'], env)).stdout).not.toContain('rest');
+    service.pipeline.page = whole;
+  });
+
   test('query and filters are one query, in which a value cannot become more than a value', async () => {
     const before = service.pipeline.searches.length;
     await shiplog(

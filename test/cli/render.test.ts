@@ -6,17 +6,21 @@ const whole = {
   '@timestamp': '2026-08-03T10:00:00.123Z',
   message: 'GET / 200',
   host: { name: 'node1' },
-  container: { name: 'web-1', image: { name: 'registry.corp/team/web', tag: ['1.4'] } },
+  orchestrator: { cluster: { name: 'prod' } },
+  container: {
+    name: 'web-1',
+    image: { name: 'registry.corp/team/web', tag: ['1.4'], hash: { all: [`sha256:${'0123456789abcdef'.repeat(4)}`] } },
+  },
   shiplog: { image: { repository: 'team/web' } },
   log: { level: 'error' },
 };
 
 test.each<[string, unknown, string]>([
-  ['all of it', whole, '2026-08-03T10:00:00.123Z node1 web-1 team/web:1.4 error GET / 200'],
+  ['all of it', whole, '2026-08-03T10:00:00.123Z prod/node1 web-1 team/web:1.4@sha256:0123456789ab error GET / 200'],
   [
     'a service',
     { ...whole, container: undefined, service: { name: 'api' } },
-    '2026-08-03T10:00:00.123Z node1 api team/web error GET / 200',
+    '2026-08-03T10:00:00.123Z prod/node1 api team/web error GET / 200',
   ],
   ['nothing', {}, '- - - - - '],
   ['odd types', { message: { a: 1 }, host: 'x', container: [], log: null }, '- - - - - '],
@@ -27,7 +31,7 @@ test.each<[string, unknown, string]>([
 
 test('the level has a colour, and nothing else has', () => {
   expect(renderRecord(whole, { colour: true })).toBe(
-    '2026-08-03T10:00:00.123Z node1 web-1 team/web:1.4 \u001b[31merror\u001b[0m GET / 200',
+    '2026-08-03T10:00:00.123Z prod/node1 web-1 team/web:1.4@sha256:0123456789ab \u001b[31merror\u001b[0m GET / 200',
   );
 });
 

@@ -295,6 +295,8 @@ test('a request is one line of the log, without the query', async () => {
   await until(() => logged.length > 0);
   expect(logged).toMatchObject([{ method: 'GET', path: '/a%1b%9b', status: 200, peer: '127.0.0.1', msg: 'request' }]);
   expect(JSON.stringify(logged)).not.toContain('secret');
+  // The whole request came with the first packet.
+  expect(logged[0]?.['received']).toBeGreaterThan(20);
 });
 
 test('a client that goes away is no error of the server', async () => {

@@ -97,7 +97,8 @@ describe.each(['embedded', 'elasticsearch'])('with the %s sink', (sink) => {
 
     const shown = await npx(server, ['logs', 'image:team/web hello']);
     expect(shown.trim().split('\n')).toHaveLength(1);
-    for (const part of [hostname, `way-${sink}`, 'team/web', '1.4', 'hello']) expect(shown).toContain(part);
+    for (const part of [`prod/${hostname}`, `way-${sink}`, `team/web:1.4@${digest.slice(0, 19)}`, 'hello'])
+      expect(shown).toContain(part);
     expect(JSON.parse(await npx(server, ['logs', '--json', 'image:team/web hello']))).toEqual(record);
   });
 

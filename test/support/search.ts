@@ -7,22 +7,35 @@ export interface Found {
   readonly [field: string]: unknown;
 }
 
-/** Searches a server: records, newest first. `authorization` is a header's value. */
+/** Searches a server, page by page to the end: records, newest first. `authorization` is a header's value. */
 export async function search(server: Server, query: string, authorization?: string): Promise<Found[]> {
-  const answer = await fetch(`${server.url}/api/logs?limit=50000&q=${encodeURIComponent(query)}`, {
-    headers: authorization === undefined ? {} : { authorization },
-  });
-  const text = await answer.text();
-  if (answer.status !== 200) throw new Error(`search for ${query}: ${answer.status} ${text}`);
-  const page: { records: Found[] } = JSON.parse(text);
-  return page.records;
+  const headers = authorization === undefined ? {} : { authorization };
+  const found: Found[] = [];
+  for (let before = ''; ;) {
+    const parameters = new URLSearchParams({ q: query, limit: '50000', ...(before !== '' && { before }) });
+    const answer = await fetch(`${server.url}/api/logs?${String(parameters)}`, { headers });
+    const text = await answer.text();
+    if (answer.status !== 200) throw new Error(`search for ${query}: ${answer.status} ${text}`);
+    const page: { records: Found[]; next?: string } = JSON.parse(text);
+    found.push(...page.records);
+    if (page.next === undefined) return found;
+    before = page.next;
+  }
 }
 
-/** Asks again and again until the answer is good; the last one is given back in any case, to be looked at. */
-export async function eventually<T>(ask: () => Promise<T>, good: (answer: T) => boolean, ms = 15_000): Promise<T> {
-  for (const end = performance.now() + ms; ;) {
-    const answer = await ask();
-    if (good(answer) || performance.now() > end) return answer;
-    await sleep(50);
+/**
+ * Asks again and again until the answer is good, or the time is over; then the last answer, or failure, is the outcome.
+ * A sink that is starting may fail for a while.
+ */
+export async function eventually<T>(ask: () => Promise<T>, good: (answer: T) => boolean, ms = 20_000): Promise<T> {
+  const end = performance.now() + ms;
+  for (;;) {
+    try {
+      const answer = await ask();
+      if (good(answer) || performance.now() > end) return answer;
+    } catch (error) {
+      if (performance.now() > end) throw error;
+    }
+    await sleep(100);
   }
 }

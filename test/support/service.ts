@@ -24,6 +24,8 @@ export class FakePipeline implements LogPipeline, AsyncDisposable {
   full = false;
   trouble: PipelineStatus['trouble'];
   page: SearchPage = { records: [] };
+  /** What comes after `page`, which names it by its cursor. */
+  rest: SearchPage | undefined;
   failure: Error | undefined;
 
   async accept(block: Block): Promise<void> {
@@ -34,7 +36,7 @@ export class FakePipeline implements LogPipeline, AsyncDisposable {
   async search(request: SearchRequest): Promise<SearchPage> {
     if (this.failure !== undefined) throw this.failure;
     this.searches.push(request);
-    return this.page;
+    return request.before !== undefined && this.rest !== undefined ? this.rest : this.page;
   }
 
   status(): ReturnType<LogPipeline['status']> {
