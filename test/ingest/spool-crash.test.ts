@@ -105,7 +105,7 @@ describe('what was acknowledged is delivered once, and the ledgers agree, after 
   test('at each call, with what was not synced kept, lost or torn at random', async () => {
     const calls = await callsOf();
     for (let at = 1; at <= calls; at += 1) {
-      for (const seed of [1, 2, 3])
+      for (const seed of [1, 2])
         expect(await crashAt(at, seed * 1000 + at, false, honest), `call ${at}, seed ${seed}`).toEqual([]);
     }
   });

@@ -1,4 +1,5 @@
-import { expect, test } from 'vitest';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, test, vi } from 'vitest';
 import { type Call, FaultyFileSystem, fault, type Verdict } from '../support/faulty-fs.ts';
 import { random } from '../support/random.ts';
 import { block, drain, Machine, MemorySink, shipper, source } from '../support/spool.ts';
@@ -11,12 +12,15 @@ interface Outcome {
 }
 
 /**
- * Appends twelve blocks, of which nothing is delivered; the process is killed, so that all that it wrote is still there,
- * of failed writes and syncs too; another one delivers what it finds.
+ * Appends twelve blocks, of which nothing is delivered; another process delivers what it finds. The first is killed, so
+ * that all that it wrote is still there, of failed writes and syncs too; or all is lost that was not synced.
  */
-async function run(hook: (call: Call) => Verdict): Promise<Outcome> {
+async function run(hook: (call: Call) => Verdict, end: 'kill' | 'power cut' = 'kill'): Promise<Outcome> {
   const fileSystem = new FaultyFileSystem();
   await fileSystem.mkdir('/data', { recursive: true });
+  const root = await fileSystem.open('/', 'r');
+  await root.sync();
+  await root.close();
   const machine = new Machine();
   const spool = await machine.open(fileSystem, { segmentSize: 600 });
   const acknowledged: string[] = [];
@@ -32,7 +36,7 @@ async function run(hook: (call: Call) => Verdict): Promise<Outcome> {
     );
   }
   const calls = fileSystem.calls - start;
-  const next = fileSystem.kill();
+  const next = end === 'kill' ? fileSystem.kill() : fileSystem.crash({ loseAll: true });
   machine.processDied();
   const again = await machine.open(next);
   const sink = new MemorySink();
@@ -62,6 +66,44 @@ test.each([1, 2, 3, 5, 9])(
     if (length === 9) expect(refused).toBeGreaterThan(0);
   },
 );
+
+test('what was acknowledged after a failed sync survives a power cut: that file is never believed again', async () => {
+  const { calls } = await run(() => undefined);
+  for (let at = 1; at <= calls; at += 1) {
+    let failed = '';
+    const outcome = await run(({ op, path, number }) => {
+      if (op === 'writev' || op === 'datasync') expect(path).not.toBe(failed);
+      if (number !== at || !failing.has(op)) return undefined;
+      if (op === 'datasync') failed = path;
+      return fault('EIO', op, path);
+    }, 'power cut');
+    expect(outcome.acknowledged).toHaveLength(12);
+    expect(outcome.found, `call ${at}`).toEqual(outcome.acknowledged);
+  }
+});
+
+test('nothing is delivered before its sync succeeded, and never if it fails', async () => {
+  const fileSystem = new FaultyFileSystem();
+  await fileSystem.mkdir('/data', { recursive: true });
+  const spool = await new Machine().open(fileSystem, { segmentSize: 1 << 20 });
+  const sink = new MemorySink();
+  const shipping = shipper(sink).ship(spool.live, new AbortController().signal);
+  await spool.append(block(source('a'), 'first\n'));
+  await vi.waitFor(() => expect(sink.messages).toEqual(['first']));
+  fileSystem.before(async ({ op, path }) => {
+    if (op !== 'datasync' || !path.endsWith('.segment')) return undefined;
+    await sleep(10);
+    expect(sink.messages).toEqual(['first']);
+    return fault('EIO', op, path);
+  });
+  await expect(spool.append(block(source('a'), 'second\n'))).rejects.toMatchObject({ code: 'io' });
+  fileSystem.before(undefined);
+  await spool.append(block(source('a'), 'third\n'));
+  await spool.close();
+  await shipping;
+  expect(sink.messages).toEqual(['first', 'third']);
+  await spool[Symbol.asyncDispose]();
+});
 
 test('a write that is cut short anywhere, again and again, is continued', async () => {
   for (let seed = 0; seed < 20; seed += 1) {
