@@ -37,7 +37,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Block } from '../block.ts';
 import type { Log } from '../log.ts';
 import { SpoolError } from './errors.ts';
-import { type FileSystem, hasCode, nodeFileSystem, syncDirectory } from './file-system.ts';
+import { type FileSystem, nodeFileSystem, syncDirectory } from './file-system.ts';
 import { adopt, discard, Journal, type JournalContext, lockName } from './journal.ts';
 import { addTo, emptyLedger, type Ledger, openPastLedger, type PastLedger } from './ledger.ts';
 import { type Lock, type TakeLock, takeSqliteLock } from './lock.ts';
@@ -190,7 +190,7 @@ export class Spool implements AsyncDisposable {
     for (const name of (await fileSystem.readdir(root)).toSorted()) {
       if (!/^(?:\.new-)?\d{8}T\d{6}-[0-9a-f]{12}$/.test(name) || name === this.live.id || this.#orphans.has(name))
         continue;
-      const lock = this.#lock(name);
+      const lock = await this.#lock(name);
       if (lock === undefined) continue;
       try {
         if (name.startsWith('.new-') || past.has(name)) {
@@ -209,13 +209,16 @@ export class Spool implements AsyncDisposable {
     return found;
   }
 
-  #lock(name: string): Lock | undefined {
+  async #lock(name: string): Promise<Lock | undefined> {
+    const { root, fileSystem, log } = this.#context;
     try {
-      return this.#takeLock(`${this.#context.root}/${name}/${lockName}`);
+      return this.#takeLock(`${root}/${name}/${lockName}`);
     } catch (error) {
-      // It was removed meanwhile.
-      if (hasCode(error, 'ENOENT', 'ERR_SQLITE_ERROR')) return undefined;
-      throw error;
+      const isThere = await fileSystem.stat(`${root}/${name}`).catch(() => undefined);
+      // Else it was removed meanwhile.
+      if (isThere !== undefined)
+        log.error({ err: error, directory: `${root}/${name}` }, 'the lock of a spool directory cannot be taken');
+      return undefined;
     }
   }
 

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import { openSpool } from '../../ingest/spool/spool.ts';
 import { FaultyFileSystem, fault } from '../support/faulty-fs.ts';
-import { block, drain, Machine, MemorySink, shipper, source } from '../support/spool.ts';
+import { block, drain, Machine, MemorySink, shipper, silent, source } from '../support/spool.ts';
 
 async function disk(seed = 1): Promise<FaultyFileSystem> {
   const fileSystem = new FaultyFileSystem({ seed });
@@ -167,4 +168,29 @@ test('whether a block is taken is what `full` says, so that nobody waits for wha
   }
   expect(spool.full).toBe(true);
   await expect(spool.untilWritable(AbortSignal.timeout(1))).rejects.toThrow();
+});
+
+test('a directory whose lock cannot be taken is told of, and does not keep others from being taken over', async () => {
+  const fileSystem = await disk();
+  const machine = new Machine();
+  for (const text of ['1\n', '2\n']) await (await machine.open(fileSystem)).append(block(source('a'), text));
+  const next = fileSystem.kill();
+  machine.processDied();
+  const lives = (await next.readdir('/data/spool')).toSorted();
+  const told: string[] = [];
+  const spool = await openSpool({
+    directory: '/data/spool',
+    fileSystem: next,
+    maxSize: 1 << 30,
+    takeLock: (file) => {
+      if (file.includes(lives[0] ?? '')) throw new Error('unable to open database file');
+      return machine.takeLock(file);
+    },
+    past: machine.past,
+    log: { ...silent, error: (_, message) => void told.push(message) },
+  });
+  const journals = await spool.adopt(new AbortController().signal);
+  expect(journals.map(({ id }) => id)).toEqual(lives.slice(1));
+  expect(told).toEqual(['the lock of a spool directory cannot be taken']);
+  await spool[Symbol.asyncDispose]();
 });
