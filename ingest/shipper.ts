@@ -2,11 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { StoredBlock } from './block.ts';
 import type { Log } from './log.ts';
 import type { LogDocument } from './record.ts';
+import { largestDelivery, type Rendered, RenderQueue } from './render-queue.ts';
 import type { DeadLetter } from './sinks/dead-letters.ts';
 import { type Outcome, type Sink, SinkError } from './sinks/sink.ts';
 import type { Journal } from './spool/journal.ts';
 import { addTo, emptyLedger, type Ledger } from './spool/ledger.ts';
-import type { Position, ReadItem } from './spool/reader.ts';
+import type { ReadItem } from './spool/reader.ts';
 
 /** What makes documents of blocks. */
 export interface Renderer {
@@ -31,18 +32,9 @@ export interface SinkTrouble {
   readonly since: number;
 }
 
-/** Characters of JSON in one delivery. */
-const largestDelivery = 8 * 1024 * 1024;
 /** How often the checkpoint is saved while there is more to deliver, in ms. A death costs as much to be delivered again. */
 const saveEvery = 500;
 const complainEvery = 60_000;
-
-interface Rendered {
-  readonly documents: readonly LogDocument[];
-  readonly size: number;
-  readonly counts: Partial<Ledger>;
-  readonly after: Position;
-}
 
 /**
  * Delivers what journals hold. One delivery is under way at a time, while the next is read and rendered; what waits when
@@ -254,63 +246,4 @@ function* slices(documents: readonly LogDocument[]): Generator<readonly LogDocum
     size += json.length;
   }
   if (start < documents.length) yield documents.slice(start);
-}
-
-/** What is rendered and waits to be delivered: bounded by characters. */
-class RenderQueue {
-  #items: Rendered[] = [];
-  #size = 0;
-  #ended = false;
-  #gate = Promise.withResolvers<void>();
-
-  get empty(): boolean {
-    return this.#items.length === 0;
-  }
-
-  /** Records that wait. */
-  get records(): number {
-    return this.#items.reduce((sum, { documents }) => sum + documents.length, 0);
-  }
-
-  /** Resolves when there is room for more. */
-  async put(item: Rendered): Promise<void> {
-    this.#items.push(item);
-    this.#size += item.size;
-    this.#changed();
-    while (this.#size > 2 * largestDelivery && !this.#ended) await this.#change();
-  }
-
-  /** As much as makes one delivery; undefined: it is the end. */
-  async take(): Promise<Rendered[] | undefined> {
-    while (this.#items.length === 0) {
-      if (this.#ended) return undefined;
-      await this.#change();
-    }
-    let count = 0;
-    let size = 0;
-    for (const item of this.#items) {
-      if (count > 0 && size + item.size > largestDelivery) break;
-      size += item.size;
-      count += 1;
-    }
-    this.#size -= size;
-    const taken = this.#items.splice(0, count);
-    this.#changed();
-    return taken;
-  }
-
-  end(): void {
-    this.#ended = true;
-    this.#changed();
-  }
-
-  /** Resolves at the next change. */
-  #change(): Promise<void> {
-    return this.#gate.promise;
-  }
-
-  #changed(): void {
-    this.#gate.resolve();
-    this.#gate = Promise.withResolvers();
-  }
 }

@@ -1,0 +1,75 @@
+import type { LogDocument } from './record.ts';
+import type { Ledger } from './spool/ledger.ts';
+import type { Position } from './spool/reader.ts';
+
+/** Characters of JSON in one delivery. */
+export const largestDelivery = 8 * 1024 * 1024;
+
+/** What was made of a block. */
+export interface Rendered {
+  readonly documents: readonly LogDocument[];
+  /** Characters of JSON. */
+  readonly size: number;
+  /** What its settling adds to the ledger, besides the outcomes. */
+  readonly counts: Partial<Ledger>;
+  readonly after: Position;
+}
+
+/** What is rendered and waits to be delivered: bounded by characters. */
+export class RenderQueue {
+  #items: Rendered[] = [];
+  #size = 0;
+  #ended = false;
+  #gate = Promise.withResolvers<void>();
+
+  get empty(): boolean {
+    return this.#items.length === 0;
+  }
+
+  /** Records that wait. */
+  get records(): number {
+    return this.#items.reduce((sum, { documents }) => sum + documents.length, 0);
+  }
+
+  /** Resolves when there is room for more. */
+  async put(item: Rendered): Promise<void> {
+    this.#items.push(item);
+    this.#size += item.size;
+    this.#changed();
+    while (this.#size > 2 * largestDelivery && !this.#ended) await this.#change();
+  }
+
+  /** As much as makes one delivery; undefined: it is the end. */
+  async take(): Promise<Rendered[] | undefined> {
+    while (this.#items.length === 0) {
+      if (this.#ended) return undefined;
+      await this.#change();
+    }
+    let count = 0;
+    let size = 0;
+    for (const item of this.#items) {
+      if (count > 0 && size + item.size > largestDelivery) break;
+      size += item.size;
+      count += 1;
+    }
+    this.#size -= size;
+    const taken = this.#items.splice(0, count);
+    this.#changed();
+    return taken;
+  }
+
+  end(): void {
+    this.#ended = true;
+    this.#changed();
+  }
+
+  /** Resolves at the next change. */
+  #change(): Promise<void> {
+    return this.#gate.promise;
+  }
+
+  #changed(): void {
+    this.#gate.resolve();
+    this.#gate = Promise.withResolvers();
+  }
+}
