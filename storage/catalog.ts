@@ -1,11 +1,11 @@
 import type { Driver } from './driver.ts';
-import { manifestsPart, repositoriesFolder } from './layout.ts';
-import { isName } from './names.ts';
+import { manifestsFolder, repositoriesFolder } from './layout.ts';
+import { isName, type RepositoryName } from './names.ts';
 import { type Page, takePage } from './pages.ts';
 
 /** What is to be looked at next: a name that may be a repository's, or all names that go on from it. */
 interface Step {
-  readonly name: string;
+  readonly name: RepositoryName;
   /** Where it belongs in the order: a name itself, or a name and `/`. */
   readonly order: string;
 }
@@ -27,23 +27,26 @@ export class Catalog {
   async *#below(name: string, after: string): AsyncGenerator<string, void, void> {
     const path = name === '' ? '' : `${name}/`;
     const entries = await this.#driver.list(`${repositoriesFolder}${name === '' ? '' : `/${name}`}`);
-    const names = entries.flatMap((entry) => (entry.folder && isName(path + entry.name) ? [path + entry.name] : []));
-    // `a-b` sorts after `a`, and before `a/b`.
-    const steps: Step[] = names.flatMap((name) => [
-      { name, order: name },
-      { name, order: `${name}/` },
-    ]);
-    for (const step of steps.sort((one, other) => (one.order < other.order ? -1 : 1))) {
-      if (step.order === step.name) {
-        if (step.name > after && (await this.#isRepository(step.name))) yield step.name;
-      } else if (step.order > after || after.startsWith(step.order)) {
-        yield* this.#below(step.name, after);
+    const steps = entries.flatMap((entry): Step[] => {
+      const name = path + entry.name;
+      // `a-b` sorts after `a`, and before `a/b`.
+      return entry.folder && isName(name)
+        ? [
+            { name, order: name },
+            { name, order: `${name}/` },
+          ]
+        : [];
+    });
+    for (const { name, order } of steps.sort((one, other) => (one.order < other.order ? -1 : 1))) {
+      if (order === name) {
+        if (name > after && (await this.#isRepository(name))) yield name;
+      } else if (order > after || after.startsWith(order)) {
+        yield* this.#below(name, after);
       }
     }
   }
 
-  async #isRepository(name: string): Promise<boolean> {
-    const entries = await this.#driver.list(`${repositoriesFolder}/${name}`);
-    return entries.some((entry) => entry.folder && entry.name === manifestsPart);
+  async #isRepository(name: RepositoryName): Promise<boolean> {
+    return (await this.#driver.list(manifestsFolder(name))).length > 0;
   }
 }

@@ -34,8 +34,11 @@ export interface Driver extends AsyncDisposable {
    */
   put(key: string, bytes: Uint8Array, options?: { hint: boolean }): Promise<void>;
 
-  /** Removes a key or a folder with all below it, at once for any reader. False: it is not there. */
-  delete(key: string): Promise<boolean>;
+  /**
+   * Removes a key or a folder with all below it, at once for any reader. False: it is not there. After a power cut it is
+   * still removed, unless it was a hint.
+   */
+  delete(key: string, options?: { hint: boolean }): Promise<boolean>;
 
   /** What a folder has, in no order; nothing if it is not there. */
   list(folder: string): Promise<Entry[]>;

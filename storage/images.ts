@@ -57,7 +57,8 @@ export class Images {
   /** Forgets what was noted of a manifest that is about to be deleted. */
   async forget(name: RepositoryName, digest: Digest): Promise<void> {
     const manifest = await this.#manifest(name, digest);
-    if (manifest?.config !== undefined) await this.#driver.delete(configHintFolder(manifest.config, name, digest));
+    if (manifest?.config === undefined) return;
+    await this.#driver.delete(configHintFolder(manifest.config, name, digest), { hint: true });
   }
 
   async #withConfig(name: RepositoryName, config: Digest): Promise<Digest[]> {

@@ -33,9 +33,6 @@ export const temporaryFolder = `${root}/_shiplog/tmp`;
 /** The folder that has a folder for each first part of a name. */
 export const repositoriesFolder = `${root}/repositories`;
 
-/** What a repository's folder has once a manifest was put into it. */
-export const manifestsPart = '_manifests';
-
 /** The bytes of a blob or manifest. */
 export function blobKey(digest: Digest): string {
   const { algorithm, hex } = splitDigest(digest);
@@ -53,7 +50,7 @@ export function layerLink(name: RepositoryName, digest: Digest): string {
 
 /** There once a repository has had a manifest. */
 export function manifestsFolder(name: RepositoryName): string {
-  return `${repositoriesFolder}/${name}/${manifestsPart}`;
+  return `${repositoriesFolder}/${name}/_manifests`;
 }
 
 /** The folder that has a folder for each algorithm by which a repository's manifests are named. */

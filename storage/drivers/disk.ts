@@ -83,12 +83,12 @@ class DiskDriver implements Driver {
     }
   }
 
-  async delete(key: string): Promise<boolean> {
+  async delete(key: string, options = { hint: false }): Promise<boolean> {
     const path = this.#path(key);
     this.#durability.forget(path);
     const there = await this.#discard(path);
     this.#durability.forget(path);
-    if (there) await this.#durability.sync(dirname(path));
+    if (there && !options.hint) await this.#durability.sync(dirname(path));
     return there;
   }
 

@@ -3,11 +3,6 @@ import { BoundedMap } from '../bounded-map.ts';
 import { directoriesUp, hasCode, unlessAbsent } from './files.ts';
 import type { FileSystem } from './file-system.ts';
 
-/** A directory as this process found or made it; once it is removed, its successor is another one. */
-interface Known {
-  durable: boolean;
-}
-
 /**
  * Makes names durable: a file's name is so once its directory was synced after it was given, and so on upwards.
  *
@@ -16,7 +11,8 @@ interface Known {
 export class Durability {
   readonly #files: FileSystem;
   readonly #root: string;
-  readonly #directories = new BoundedMap<string, Known>(20_000);
+  /** Resolved once a directory's name is durable. A directory that is removed loses its entry, and its successor gets its own. */
+  readonly #directories = new BoundedMap<string, Promise<void>>(20_000);
   readonly #modified = new BoundedMap<string, number>(20_000);
   readonly #syncs = new Map<string, { running: Promise<void>; next?: Promise<void> }>();
 
@@ -49,8 +45,8 @@ export class Durability {
 
   /** A file was given this name just now; its bytes were synced before. `modified` is its `mtimeMs`. */
   async settleNew(path: string, modified: number): Promise<void> {
-    await this.sync(dirname(path));
-    await this.#settleDirectories(path);
+    const above = Array.from(directoriesUp(path, this.#root), (directory) => this.#settleDirectory(directory));
+    await Promise.all([this.sync(dirname(path)), ...above]);
     this.#modified.set(path, modified);
   }
 
@@ -69,14 +65,15 @@ export class Durability {
     }
   }
 
-  async #settleDirectories(path: string): Promise<void> {
-    for (const directory of directoriesUp(path, this.#root)) {
-      const known = this.#directories.get(directory) ?? { durable: false };
-      if (known.durable) continue;
-      this.#directories.set(directory, known);
-      await this.sync(dirname(directory));
-      known.durable = true;
-    }
+  #settleDirectory(directory: string): Promise<void> {
+    const known = this.#directories.get(directory);
+    if (known !== undefined) return known;
+    const settled = this.sync(dirname(directory));
+    this.#directories.set(directory, settled);
+    settled.catch(() => {
+      if (this.#directories.get(directory) === settled) this.#directories.delete(directory);
+    });
+    return settled;
   }
 
   /**

@@ -3,9 +3,9 @@ import { StorageError } from '../errors.ts';
 
 /** Keeps everything in memory, and nothing after the end of the process: for tests. */
 export function openMemory(): Driver {
-  const objects = new Map<string, Uint8Array>();
+  const objects = new Map<string, Buffer>();
   const put = async (key: string, bytes: Uint8Array): Promise<void> => {
-    objects.set(key, Uint8Array.from(bytes));
+    objects.set(key, Buffer.from(bytes));
   };
   const isIn = (key: string, folder: string): boolean => key === folder || key.startsWith(`${folder}/`);
   return {
@@ -19,7 +19,7 @@ export function openMemory(): Driver {
       const bytes = objects.get(key);
       return bytes !== undefined && bytes.length <= limit ? bytes : undefined;
     },
-    read: (key, span) => pieces(objects.get(key) ?? new Uint8Array(), span),
+    read: (key, span) => pieces(objects.get(key) ?? Buffer.alloc(0), span),
     delete: async (key) => {
       const found = [...objects.keys()].filter((other) => isIn(other, key));
       for (const other of found) objects.delete(other);
