@@ -16,7 +16,7 @@ export interface DiskUploadContext {
   /** The lease of each upload that was taken last in this process and has not been released. */
   readonly live: Map<string, DiskLease>;
   /** Removes a folder with all that is in it. */
-  readonly discard: (path: string) => Promise<boolean>;
+  readonly discard: (path: string) => Promise<void>;
 }
 
 /** What a lease goes on with. */

@@ -53,7 +53,10 @@ class DiskDriver implements Driver {
       durability,
       folder: this.#path(uploadsFolder),
       root,
-      discard: (path) => this.#discard(path),
+      discard: async (path) => {
+        const discarded = await this.#takeOut(path);
+        if (discarded !== undefined) await this.#throwAway(discarded);
+      },
     });
   }
 
@@ -86,10 +89,13 @@ class DiskDriver implements Driver {
   async delete(key: string, options = { hint: false }): Promise<boolean> {
     const path = this.#path(key);
     this.#durability.forget(path);
-    const there = await this.#discard(path);
+    const discarded = await this.#takeOut(path);
     this.#durability.forget(path);
-    if (there && !options.hint) await this.#durability.sync(dirname(path));
-    return there;
+    if (discarded === undefined) return false;
+    // Ahead of its pieces: else a power cut could bring it back without some of them.
+    if (!options.hint) await this.#durability.sync(dirname(path));
+    await this.#throwAway(discarded);
+    return true;
   }
 
   async list(folder: string): Promise<Entry[]> {
@@ -117,14 +123,15 @@ class DiskDriver implements Driver {
     }
   }
 
-  /** Takes a file or a directory out of the tree in one step, then removes it piece by piece. False: it is not there. */
-  async #discard(path: string): Promise<boolean> {
+  /** Takes a file or a directory out of the tree in one step; where it is then. Undefined: it is not there. */
+  async #takeOut(path: string): Promise<string | undefined> {
     const temporary = this.#temporary();
-    const renamed = this.#files.rename(path, temporary).then(() => true);
-    if ((await unlessAbsent(renamed)) === undefined) return false;
-    // It is deleted; what may be left of it among the temporaries is only litter.
-    await remove(this.#files, temporary).catch(() => undefined);
-    return true;
+    return unlessAbsent(this.#files.rename(path, temporary).then(() => temporary));
+  }
+
+  /** Removes what was taken out; what may be left of it among the temporaries is only litter. */
+  async #throwAway(path: string): Promise<void> {
+    await remove(this.#files, path).catch(() => undefined);
   }
 
   #temporary(): string {

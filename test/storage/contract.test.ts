@@ -108,7 +108,7 @@ for (const [kind, open] of Object.entries(backends)) {
       test('of many leases taken at once, one is left', async () => {
         await driver.uploads.create('u', '');
         const taken = await Promise.all(Array.from({ length: 8 }, () => driver.uploads.open('u')));
-        const outcomes = await Promise.allSettled(taken.map((lease) => lease?.append([Buffer.from('x')])));
+        const outcomes = await Promise.allSettled(taken.map(async (lease) => lease?.append([Buffer.from('x')])));
         expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
         expect(await driver.uploads.state('u')).toEqual({ offset: 1, note: '' });
         await (await driver.uploads.open('u'))?.abort();

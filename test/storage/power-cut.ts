@@ -1,0 +1,109 @@
+import { createHash } from 'node:crypto';
+import { openDisk } from '../../storage/drivers/disk.ts';
+import { StorageError } from '../../storage/errors.ts';
+import { openStore, type Store } from '../../storage/store.ts';
+import type { Call, FaultyFileSystem, Verdict } from '../support/faulty-fs.ts';
+import { collect, type TestImage } from '../support/images.ts';
+
+export const root = '/data/registry';
+
+/** A store on a file system as a new process would open it. */
+export async function storeOn(fileSystem: FaultyFileSystem): Promise<Store> {
+  return openStore({ driver: await openDisk({ root, fileSystem }), indexMaxAge: 0 });
+}
+
+/** What a place (`name reference`) may be after a power cut: one of these images or, where undefined is among them, absent. */
+export type Promises = Map<string, readonly (TestImage | undefined)[]>;
+
+/** Something that is done to a store; what was promised meanwhile stands in `promises`. */
+export type Scenario = (files: FaultyFileSystem, promises: Promises) => Promise<void>;
+
+/** Changes a place; while that goes on it is as it was or as it will be, then as it will be. */
+export async function changing(
+  promises: Promises,
+  places: readonly string[],
+  image: TestImage | undefined,
+  work: () => Promise<unknown>,
+): Promise<void> {
+  for (const place of places) promises.set(place, [...(promises.get(place) ?? [undefined]), image]);
+  await work();
+  for (const place of places) promises.set(place, [image]);
+}
+
+/** Runs a scenario until the power goes, ahead of the call of that number, or at the end. */
+export async function runUntil(
+  fileSystem: FaultyFileSystem,
+  stop: number,
+  scenario: () => Promise<void>,
+  options: { loseAll?: boolean; verdict?: (call: Call) => Verdict } = {},
+): Promise<FaultyFileSystem> {
+  const { loseAll = false, verdict } = options;
+  let after: FaultyFileSystem | undefined;
+  fileSystem.before((call) => {
+    if (call.number === stop) after = fileSystem.crash({ loseAll });
+    return verdict?.(call);
+  });
+  try {
+    await scenario();
+  } catch (error) {
+    if (after === undefined) throw error;
+  }
+  return after ?? fileSystem.crash({ loseAll });
+}
+
+/** What is wrong with the store that a power cut left: nothing. */
+export async function faults(fileSystem: FaultyFileSystem, promises: Promises): Promise<string[]> {
+  const wrong = tornBlobs(fileSystem).map((path) => `${path} is torn`);
+  await using store = await storeOn(fileSystem);
+  for (const [place, allowed] of promises) {
+    const [name = '', reference = ''] = place.split(' ');
+    const found = await unlessUnknown(store.manifests.get(name, reference));
+    const image = allowed.find((image) => image?.manifest.digest === found?.digest);
+    if (found === undefined) {
+      if (!allowed.includes(undefined)) wrong.push(`${place} is absent`);
+    } else if (image === undefined) wrong.push(`${place} is ${found.digest}`);
+    else wrong.push(...(await imageFaults(store, name, image)));
+    if (reference.includes(':')) continue;
+    const tags = (await unlessUnknown(store.tags.list(name)))?.tags ?? [];
+    if (tags.includes(reference) !== (found !== undefined)) wrong.push(`${place} is listed, or not, in error`);
+    const hex = found?.digest.slice(7);
+    const history = `${root}/docker/registry/v2/repositories/${name}/_manifests/tags/${reference}/index/sha256/${hex}/link`;
+    if (found !== undefined && fileSystem.files().get(history)?.toString() !== found.digest) {
+      wrong.push(`${place} has no history`);
+    }
+  }
+  return wrong;
+}
+
+/** What an image that a repository has lacks. */
+async function imageFaults(store: Store, name: string, image: TestImage): Promise<string[]> {
+  const wrong: string[] = [];
+  const { digest, bytes } = image.manifest;
+  const found = await unlessUnknown(store.manifests.get(name, digest));
+  if (found === undefined) return [`${name} lacks the manifest ${digest}`];
+  if (!bytes.equals(found.bytes)) wrong.push(`the manifest ${digest} is torn`);
+  for (const blob of [image.config, ...image.layers]) {
+    const opened = await unlessUnknown(store.blobs.open(name, blob.digest));
+    if (opened === undefined) wrong.push(`${name} lacks the blob ${blob.digest}`);
+    else if (!(await collect(opened.body)).equals(blob.bytes)) wrong.push(`the blob ${blob.digest} is torn`);
+  }
+  return wrong;
+}
+
+/** Blobs in the tree whose bytes are not what their place says. */
+function tornBlobs(fileSystem: FaultyFileSystem): string[] {
+  return [...fileSystem.files()].flatMap(([path, bytes]) => {
+    const [, algorithm, hex] = /\/blobs\/(sha256|sha512)\/..\/([0-9a-f]+)\/data$/.exec(path) ?? [];
+    if (algorithm === undefined) return [];
+    return createHash(algorithm).update(bytes).digest('hex') === hex ? [] : [path];
+  });
+}
+
+export async function unlessUnknown<T>(work: Promise<T>): Promise<T | undefined> {
+  try {
+    return await work;
+  } catch (error) {
+    if (error instanceof StorageError && error.code.endsWith('_UNKNOWN')) return undefined;
+    throw error;
+  }
+}
