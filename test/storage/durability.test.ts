@@ -129,9 +129,7 @@ for (const [name, scenario] of Object.entries(scenarios)) {
     test('no sync can be left out: without it, a power cut breaks a promise', async () => {
       const { calls, promised } = await callsOf(scenario);
       const syncs = calls.filter(({ op }) => op === 'datasync' || op === 'dirsync');
-      const late = stopsOf(calls)
-        .filter((stop) => stop > (syncs[0]?.number ?? 0))
-        .toReversed();
+      const stops = new Set([...promised.toReversed(), ...stopsOf(calls)]);
       const unnoticed = new Set<string>();
       for (const left of new Set(syncs.map(site))) {
         const verdict = (call: Call): Verdict => (site(call) === left ? 'ignore' : undefined);
