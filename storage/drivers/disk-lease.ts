@@ -3,7 +3,7 @@ import { StorageError } from '../errors.ts';
 import type { Durability } from './durability.ts';
 import type { FileHandle, FileSystem } from './file-system.ts';
 import { asStorageError, hasCode, readFile, writeAll } from './files.ts';
-import { leases, writeRecord } from './upload-folder.ts';
+import { leases, removeUpload, writeRecord } from './upload-folder.ts';
 
 /** What the leases of a driver share. */
 export interface DiskUploadContext {
@@ -15,8 +15,6 @@ export interface DiskUploadContext {
   readonly folder: string;
   /** The lease of each upload that was taken last in this process and has not been released. */
   readonly live: Map<string, DiskLease>;
-  /** Removes a folder with all that is in it. */
-  readonly discard: (path: string) => Promise<void>;
 }
 
 /** What a lease goes on with. */
@@ -103,7 +101,7 @@ export class DiskLease implements UploadLease {
   }
 
   async commit(key: string): Promise<void> {
-    const { durability, discard, root } = this.#context;
+    const { durability, files, root } = this.#context;
     const path = `${root}/${key}`;
     await this.#finally(async () => {
       await this.#check();
@@ -115,14 +113,14 @@ export class DiskLease implements UploadLease {
         await durability.settleNew(path, mtimeMs);
       } finally {
         // The blob is what counts; what may be left of the upload's folder is only litter.
-        await discard(this.#folder).catch(() => undefined);
+        await removeUpload(files, this.#folder).catch(() => undefined);
       }
     });
   }
 
   async abort(): Promise<void> {
     await this.#finally(async () => {
-      await this.#context.discard(this.#folder);
+      await removeUpload(this.#context.files, this.#folder);
       this.#release();
     });
   }

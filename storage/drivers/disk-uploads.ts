@@ -3,7 +3,7 @@ import { KeyedLock } from '../lock.ts';
 import { type Base, DiskLease, type DiskUploadContext } from './disk-lease.ts';
 import type { FileHandle } from './file-system.ts';
 import { asStorageError, hasCode, readFile, unlessAbsent, writeAll } from './files.ts';
-import { dataFile, leaseFile, leases, readRecord, writeRecord } from './upload-folder.ts';
+import { dataFile, leaseFile, leases, readRecord, removeUpload, writeRecord } from './upload-folder.ts';
 
 /** Unfinished uploads in a tree of files; `upload-folder.ts` draws what each has. */
 export class DiskUploads implements UploadArea, AsyncDisposable {
@@ -21,7 +21,7 @@ export class DiskUploads implements UploadArea, AsyncDisposable {
       await this.#context.files.mkdir(folder, { recursive: true });
       await writeRecord(this.#context.files, folder, { generation: 0, offset: 0, note });
     } catch (error) {
-      await this.#context.discard(folder).catch(() => undefined);
+      await removeUpload(this.#context.files, folder).catch(() => undefined);
       throw asStorageError(error);
     }
   }

@@ -53,10 +53,6 @@ class DiskDriver implements Driver {
       durability,
       folder: this.#path(uploadsFolder),
       root,
-      discard: async (path) => {
-        const discarded = await this.#takeOut(path);
-        if (discarded !== undefined) await this.#throwAway(discarded);
-      },
     });
   }
 
@@ -89,12 +85,14 @@ class DiskDriver implements Driver {
   async delete(key: string, options = { hint: false }): Promise<boolean> {
     const path = this.#path(key);
     this.#durability.forget(path);
-    const discarded = await this.#takeOut(path);
+    const temporary = this.#temporary();
+    const taken = await unlessAbsent(this.#files.rename(path, temporary).then(() => true));
     this.#durability.forget(path);
-    if (discarded === undefined) return false;
+    if (taken === undefined) return false;
     // Ahead of its pieces: else a power cut could bring it back without some of them.
     if (!options.hint) await this.#durability.sync(dirname(path));
-    await this.#throwAway(discarded);
+    // It is deleted; what may be left of it among the temporaries is only litter.
+    await remove(this.#files, temporary).catch(() => undefined);
     return true;
   }
 
@@ -121,17 +119,6 @@ class DiskDriver implements Driver {
     } finally {
       await handle.close();
     }
-  }
-
-  /** Takes a file or a directory out of the tree in one step; where it is then. Undefined: it is not there. */
-  async #takeOut(path: string): Promise<string | undefined> {
-    const temporary = this.#temporary();
-    return unlessAbsent(this.#files.rename(path, temporary).then(() => temporary));
-  }
-
-  /** Removes what was taken out; what may be left of it among the temporaries is only litter. */
-  async #throwAway(path: string): Promise<void> {
-    await remove(this.#files, path).catch(() => undefined);
   }
 
   #temporary(): string {

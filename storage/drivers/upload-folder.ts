@@ -71,6 +71,12 @@ export async function writeRecord(files: FileSystem, folder: string, record: Upl
   }
 }
 
+/** Ends an upload: it is unknown once its record is removed, and then the rest is. */
+export async function removeUpload(files: FileSystem, folder: string): Promise<void> {
+  await unlessAbsent(files.unlink(`${folder}/record`));
+  await remove(files, folder);
+}
+
 function asRecord(value: unknown): UploadRecord | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   if (!('generation' in value) || !('offset' in value) || !('note' in value)) return undefined;
