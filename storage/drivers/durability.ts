@@ -102,16 +102,12 @@ export class Durability {
   }
 
   async #sync(directory: string): Promise<void> {
+    const handle = await unlessAbsent(this.#files.open(directory, 'r'));
+    if (handle === undefined) return;
     try {
-      await using handle = await this.#open(directory);
       await handle.sync();
-    } catch (error) {
-      if (!hasCode(error, 'ENOENT')) throw error;
+    } finally {
+      await handle.close();
     }
-  }
-
-  async #open(directory: string): Promise<{ sync(): Promise<void> } & AsyncDisposable> {
-    const handle = await this.#files.open(directory, 'r');
-    return { sync: () => handle.sync(), [Symbol.asyncDispose]: () => handle.close() };
   }
 }

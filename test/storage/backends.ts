@@ -9,8 +9,6 @@ import { FaultyFileSystem } from '../support/faulty-fs.ts';
 /** Something to keep a store in, as the contract's tests see it. */
 export interface Backend extends AsyncDisposable {
   readonly driver: Driver;
-  /** What another process would open on the same tree; undefined where there is no such thing. */
-  readonly beside?: () => Promise<Driver>;
   /** Paths of what an unfinished piece of work has left. */
   leftovers(): Promise<string[]>;
 }
@@ -30,7 +28,6 @@ export const backends: Record<string, () => Promise<Backend>> = {
     const driver = await openDisk({ root });
     return {
       driver,
-      beside: () => openDisk({ root }),
       leftovers: async () => (await readdir(root, { recursive: true })).filter((path) => unfinished.test(path)),
       [Symbol.asyncDispose]: async () => {
         await driver[Symbol.asyncDispose]();
@@ -44,7 +41,6 @@ export const backends: Record<string, () => Promise<Backend>> = {
     const driver = await openDisk({ root: '/data/registry', fileSystem });
     return {
       driver,
-      beside: () => openDisk({ root: '/data/registry', fileSystem }),
       leftovers: async () => leftoversOf(fileSystem),
       [Symbol.asyncDispose]: async () => driver[Symbol.asyncDispose](),
     };
