@@ -5,14 +5,15 @@ import type { Position } from './spool/reader.ts';
 /** Characters of JSON in one delivery. */
 export const largestDelivery = 8 * 1024 * 1024;
 
-/** What was made of a block. */
+/** What was made of a block, or of a part of one that has many records. */
 export interface Rendered {
   readonly documents: readonly LogDocument[];
   /** Characters of JSON. */
   readonly size: number;
   /** What its settling adds to the ledger, besides the outcomes. */
   readonly counts: Partial<Ledger>;
-  readonly after: Position;
+  /** The place behind the block; absent: more of it comes next. */
+  readonly after?: Position;
 }
 
 /** What is rendered and waits to be delivered: bounded by characters. */
@@ -39,7 +40,7 @@ export class RenderQueue {
     while (this.#size > 2 * largestDelivery && !this.#ended) await this.#change();
   }
 
-  /** As much as makes one delivery; undefined: it is the end. */
+  /** As much as makes one delivery, of whole blocks or of a part of one; undefined: it is the end. */
   async take(): Promise<Rendered[] | undefined> {
     while (this.#items.length === 0) {
       if (this.#ended) return undefined;
@@ -48,9 +49,10 @@ export class RenderQueue {
     let count = 0;
     let size = 0;
     for (const item of this.#items) {
-      if (count > 0 && size + item.size > largestDelivery) break;
+      if (count > 0 && (item.after === undefined || size + item.size > largestDelivery)) break;
       size += item.size;
       count += 1;
+      if (item.after === undefined) break;
     }
     this.#size -= size;
     const taken = this.#items.splice(0, count);

@@ -9,9 +9,9 @@ import type { Journal } from './spool/journal.ts';
 import { addTo, emptyLedger, type Ledger } from './spool/ledger.ts';
 import type { ReadItem } from './spool/reader.ts';
 
-/** What makes documents of blocks. */
+/** What makes documents of blocks, some at a time. */
 export interface Renderer {
-  documents(block: StoredBlock, signal: AbortSignal): Promise<readonly { readonly document: LogDocument }[]>;
+  documents(block: StoredBlock, signal: AbortSignal): AsyncIterable<readonly { readonly document: LogDocument }[]>;
 }
 
 /** What a shipper works with. */
@@ -83,37 +83,45 @@ export class Shipper {
 
   async #render(journal: Journal, queue: RenderQueue, signal: AbortSignal): Promise<void> {
     for await (const item of journal.read(signal)) {
-      const rendered = await this.#renderItem(journal, item, signal);
-      this.#inFlight += rendered.documents.length;
-      await queue.put(rendered);
-      if (signal.aborted) return;
+      for await (const rendered of this.#renderItem(journal, item, signal)) {
+        this.#inFlight += rendered.documents.length;
+        await queue.put(rendered);
+        if (signal.aborted) return;
+      }
     }
   }
 
-  async #renderItem(journal: Journal, item: ReadItem, signal: AbortSignal): Promise<Rendered> {
+  async *#renderItem(journal: Journal, item: ReadItem, signal: AbortSignal): AsyncGenerator<Rendered, void, undefined> {
     if (item.kind === 'damage') {
       const quarantinedBytes = await journal.quarantine(item);
-      return { documents: [], size: 0, counts: { quarantinedBytes }, after: item.after };
+      yield { documents: [], size: 0, counts: { quarantinedBytes }, after: item.after };
+      return;
     }
-    const documents = (await this.#options.renderer.documents(item.block, signal)).map(({ document }) => document);
-    const size = documents.reduce((sum, { json }) => sum + json.length, 0);
-    const counts = { readBytes: item.block.payload.length, readRecords: documents.length };
-    return { documents, size, counts, after: item.after };
+    let last = rendered([]);
+    for await (const part of this.#options.renderer.documents(item.block, signal)) {
+      if (last.documents.length > 0) yield last;
+      last = rendered(part.map(({ document }) => document));
+    }
+    yield { ...last, counts: { ...last.counts, readBytes: item.block.payload.length }, after: item.after };
   }
 
   async #deliverAll(journal: Journal, queue: RenderQueue, signal: AbortSignal): Promise<void> {
     let saved = performance.now();
+    // Since the last place between two blocks.
+    let counts = emptyLedger();
     for (;;) {
       if (queue.empty) await this.#trySave(journal, signal);
       const batch = await queue.take();
       if (batch === undefined || signal.aborted) return;
       const documents = batch.flatMap(({ documents }) => documents);
-      const counts = emptyLedger();
       for (const rendered of batch) addTo(counts, rendered.counts);
       for (const part of slices(documents)) addTo(counts, await this.#deliver(part, signal));
       if (signal.aborted) return;
-      const last = batch.at(-1);
-      if (last !== undefined) journal.advance(last.after, counts);
+      const after = batch.at(-1)?.after;
+      if (after !== undefined) {
+        journal.advance(after, counts);
+        counts = emptyLedger();
+      }
       this.#inFlight -= documents.length;
       if (performance.now() - saved > saveEvery) {
         await this.#trySave(journal, signal);
@@ -231,6 +239,12 @@ export class Shipper {
     const ms = Math.min(longest, first * 2 ** Math.min(attempt - 1, 16));
     await sleep(ms * (1 + Math.random() / 2), undefined, { signal }).catch(() => undefined);
   }
+}
+
+/** A part of a block, as long as more of it comes. */
+function rendered(documents: readonly LogDocument[]): Rendered {
+  const size = documents.reduce((sum, { json }) => sum + json.length, 0);
+  return { documents, size, counts: { readRecords: documents.length } };
 }
 
 /** Runs of documents that are not too much for one delivery. */

@@ -1,4 +1,5 @@
 import { Buffer, isAscii, isUtf8 } from 'node:buffer';
+import { setImmediate as breathe } from 'node:timers/promises';
 import type { Source, StoredBlock } from '../block.ts';
 import type { ImageFacts, ImageLookup, ImageReference } from '../images.ts';
 import type { Log } from '../log.ts';
@@ -41,13 +42,19 @@ export interface RendererCounts {
 /** Turns blocks into documents: a pure function of their bytes, but for what the registry says, and `event.ingested`. */
 export interface Renderer {
   readonly counts: RendererCounts;
-  /** The records of a block, in order. Never rejects but when the signal aborts. */
-  documents(block: StoredBlock, signal: AbortSignal): Promise<RenderedDocument[]>;
+  /**
+   * The records of a block, in order, some at a time: a block of a few MiB may hold millions. Never throws but when the
+   * signal aborts.
+   */
+  documents(block: StoredBlock, signal: AbortSignal): AsyncGenerator<RenderedDocument[], void, undefined>;
 }
 
 export function createRenderer(options: RendererOptions): Renderer {
   return new BlockRenderer(options);
 }
+
+/** Documents that are in memory at once, and their characters of JSON, by about one more; then others get their turn. */
+const run = { documents: 1000, characters: 1024 * 1024 } as const;
 
 /** Headers whose rendering is kept, each of at most so many characters. */
 const mostContexts = 4096;
@@ -112,12 +119,20 @@ class BlockRenderer implements Renderer {
     };
   }
 
-  async documents(block: StoredBlock, signal: AbortSignal): Promise<RenderedDocument[]> {
+  async *documents(block: StoredBlock, signal: AbortSignal): AsyncGenerator<RenderedDocument[], void, undefined> {
     const ingested = formatTime(Date.now() * 1000);
     const batch: Batch = { block, idPrefix: segmentPrefix(block.segment), ingested };
-    const documents: RenderedDocument[] = [];
+    let documents: RenderedDocument[] = [];
+    let characters = 0;
     let last: Context | undefined;
     for (const text of textsOf(block)) {
+      if (documents.length >= run.documents || characters >= run.characters) {
+        yield this.#counted(documents);
+        documents = [];
+        characters = 0;
+        await breathe();
+        signal.throwIfAborted();
+      }
       if (text.text === '') {
         this.#emptyFrames += 1;
         continue;
@@ -125,7 +140,9 @@ class BlockRenderer implements Renderer {
       const json =
         block.kind === 'json-records' && !text.frame.cut && !text.frame.continued ? parseObject(text.text) : undefined;
       if (json !== undefined) {
-        documents.push({ document: await this.#jsonDocument(batch, text, json, signal), end: text.frame.next });
+        const document = await this.#jsonDocument(batch, text, json, signal);
+        documents.push({ document, end: text.frame.next });
+        characters += document.json.length;
         continue;
       }
       const { line, context: known } = this.#read(block, text, last);
@@ -139,12 +156,15 @@ class BlockRenderer implements Renderer {
       }
       if (context.line.around !== undefined) last = context;
       const own = ownOf(line, text.text, block.arrivedAt);
-      documents.push({
-        document: this.#document(batch, text, context.facts, context.common, own),
-        end: text.frame.next,
-      });
+      const document = this.#document(batch, text, context.facts, context.common, own);
+      documents.push({ document, end: text.frame.next });
+      characters += document.json.length;
     }
     signal.throwIfAborted();
+    yield this.#counted(documents);
+  }
+
+  #counted(documents: RenderedDocument[]): RenderedDocument[] {
     this.#records += documents.length;
     return documents;
   }

@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { expect, test, vi } from 'vitest';
 import type { BlockFlags, BlockKind, Source, StoredBlock } from '../../ingest/block.ts';
 import type { ImageLookup, ImageReference } from '../../ingest/images.ts';
-import { createRenderer, type RenderedDocument } from '../../ingest/parse/documents.ts';
+import { createRenderer, type RenderedDocument, type Renderer } from '../../ingest/parse/documents.ts';
 import { joinDatagrams } from '../../ingest/parse/frames.ts';
 import { quiet } from '../support/log.ts';
 
@@ -47,8 +47,12 @@ const unknown: ImageLookup = async () => undefined;
 const renderer = (lookup = unknown): ReturnType<typeof createRenderer> =>
   createRenderer({ cluster: 'default', dataset: 'docker', namespace: 'main', lookup, log: quiet });
 
+async function all(from: Renderer, of: StoredBlock): Promise<RenderedDocument[]> {
+  return (await Array.fromAsync(from.documents(of, forever))).flat();
+}
+
 async function render(payload: string | Uint8Array, extra?: Extra, lookup?: ImageLookup): Promise<RenderedDocument[]> {
-  return renderer(lookup).documents(block(payload, extra), forever);
+  return all(renderer(lookup), block(payload, extra));
 }
 
 async function parsed(
@@ -204,7 +208,7 @@ test.each<[string, string, ImageLookup, ImageReference | undefined, string[] | u
 test('an image is looked up once, and a lookup that fails costs a line only what it would have told', async () => {
   const lookup = vi.fn<ImageLookup>().mockRejectedValue(new Error('away'));
   const failing = renderer(lookup);
-  expect(await failing.documents(block(line('x').repeat(3)), forever)).toHaveLength(3);
+  expect(await all(failing, block(line('x').repeat(3)))).toHaveLength(3);
   expect(lookup).toHaveBeenCalledTimes(1);
   expect(failing.counts).toMatchObject({ records: 3, lookupFailures: 1 });
 });
@@ -214,7 +218,7 @@ test('a registry that does not answer holds up one line for two seconds, and non
   try {
     const slow = renderer(() => new Promise(() => undefined));
     const other = line('y', tag.replace('team/web', 'team/api'));
-    const rendering = slow.documents(block(line('x') + other), forever);
+    const rendering = all(slow, block(line('x') + other));
     await vi.advanceTimersByTimeAsync(2000);
     expect(await rendering).toHaveLength(2);
     expect(slow.counts.lookupFailures).toBe(1);
@@ -234,10 +238,10 @@ test('an image that was not found is asked for again after ten seconds', async (
       [2000, 2],
     ] as const) {
       await vi.advanceTimersByTimeAsync(wait);
-      await asking.documents(block(line('x')), forever);
+      await all(asking, block(line('x')));
       expect(lookup).toHaveBeenCalledTimes(calls);
     }
-    const [rendered] = await asking.documents(block(line('x')), forever);
+    const [rendered] = await all(asking, block(line('x')));
     expect(rendered?.document.record.container?.imageHashes).toEqual([manifest]);
   } finally {
     vi.useRealTimers();
@@ -269,9 +273,20 @@ test.each<[string, Parameters<typeof parsed>, object]>([
   expect(documents[0]).toMatchObject(expected);
 });
 
+test('a block of many tiny records is rendered some at a time, and never held as a whole', async () => {
+  const many = renderer();
+  const sizes: number[] = [];
+  for await (const part of many.documents(block('{}\n'.repeat(10_000), { kind: 'json-records' }), forever)) {
+    sizes.push(part.length);
+    expect(many.counts.records).toBe(sizes.reduce((sum, size) => sum + size, 0));
+  }
+  expect(many.counts.records).toBe(10_000);
+  expect(Math.max(...sizes)).toBeLessThanOrEqual(1000);
+});
+
 test('empty lines are no records, but counted', async () => {
   const empty = renderer();
-  expect(await empty.documents(block('\n\r\n<13>app: x\n\n'), forever)).toHaveLength(1);
+  expect(await all(empty, block('\n\r\n<13>app: x\n\n'))).toHaveLength(1);
   expect(empty.counts).toMatchObject({ records: 1, emptyFrames: 3 });
 });
 

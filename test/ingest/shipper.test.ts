@@ -43,6 +43,25 @@ test('a record that is dead-lettered is not counted, and not passed, before the 
   expect(spool.totals).toMatchObject({ readRecords: 1, deadLetteredRecords: 1 });
 });
 
+test('a block that is delivered in parts is settled as a whole, and what was delivered of it is not counted twice', async () => {
+  const { spool } = await filled(1);
+  await spool.append(block(source('a'), 'a\nb\nc\nd\ne\n'));
+  await spool.append(block(source('a'), '1\n'));
+  const sink = new MemorySink();
+  const ended = new AbortController();
+  sink.judge = ({ record: { message } }) => {
+    if (message !== 'e' || ended.signal.aborted) return undefined;
+    ended.abort();
+    throw new SinkError('unavailable', 'away');
+  };
+  await shipper(sink).ship(spool.live, ended.signal);
+  expect(sink.messages).toEqual(['0', 'a', 'b', 'c', 'd']);
+  expect(spool.totals).toMatchObject({ readBytes: 2, readRecords: 1, indexedRecords: 1 });
+  await drain(spool, shipper(sink));
+  expect(sink.messages).toEqual(['0', 'a', 'b', 'c', 'd', 'e', '1']);
+  expect(spool.totals).toMatchObject({ readBytes: 14, readRecords: 7, indexedRecords: 7 });
+});
+
 test('items that a sink cannot take now are sent again, alone, until it takes them', async () => {
   const { spool } = await filled(20);
   const sink = new MemorySink();

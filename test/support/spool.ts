@@ -88,9 +88,9 @@ export class MemorySink implements Pick<Sink, 'deliver'> {
   }
 }
 
-/** A document for each line. */
+/** A document for each line, two at a time. */
 export const lines: Renderer = {
-  async documents(block: StoredBlock) {
+  async *documents(block: StoredBlock) {
     await Promise.resolve();
     const documents: { document: LogDocument }[] = [];
     let offset = block.offset;
@@ -101,7 +101,7 @@ export const lines: Renderer = {
       documents.push({ document: { record: { id, sequence, message: line, ...common }, json: JSON.stringify(line) } });
       offset += line.length + 1;
     }
-    return documents;
+    for (let at = 0; at < documents.length; at += 2) yield documents.slice(at, at + 2);
   },
 };
 
