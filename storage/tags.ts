@@ -1,7 +1,7 @@
 import type { Digest } from './digest.ts';
 import type { Driver } from './driver.ts';
 import { StorageError } from './errors.ts';
-import { manifestsFolder, tagFolder, tagLink, tagsFolder } from './layout.ts';
+import { manifestsFolder, tagFolder, tagIndexLink, tagLink, tagsFolder } from './layout.ts';
 import { readLink } from './links.ts';
 import type { KeyedLock } from './lock.ts';
 import { isTag, type RepositoryName, type Tag } from './names.ts';
@@ -44,8 +44,10 @@ export class Tags {
   /** Deletes the tags that point to a manifest. The caller holds the repository's lock. */
   async deleteAll(name: RepositoryName, digest: Digest): Promise<void> {
     await parallel(await this.#all(name), width, async (tag) => {
-      if ((await readLink(this.#driver, tagLink(name, tag))) !== digest) return;
-      await this.#driver.delete(tagFolder(name, tag));
+      const link = tagLink(name, tag);
+      if ((await readLink(this.#driver, link)) === digest) await this.#driver.delete(tagFolder(name, tag));
+      // It has pointed there, and no power cut may bring that back.
+      else if (await this.#driver.stat(tagIndexLink(name, tag, digest))) await this.#driver.settle([link]);
     });
   }
 

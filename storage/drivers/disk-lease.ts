@@ -106,11 +106,11 @@ export class DiskLease implements UploadLease {
     await this.#finally(async () => {
       await this.#check();
       await this.#sync();
-      const { mtimeMs } = await this.#handle.stat();
+      const file = await this.#handle.stat();
       await durability.place(`${this.#folder}/${this.#file}`, path);
       this.#release();
       try {
-        await durability.settleNew(path, mtimeMs);
+        await durability.settleNew(path, file);
       } finally {
         // The blob is what counts; what may be left of the upload's folder is only litter.
         await removeUpload(files, this.#folder).catch(() => undefined);

@@ -4,7 +4,7 @@ import type { Driver, Entry, Span } from '../driver.ts';
 import { temporaryFolder, uploadsFolder } from '../layout.ts';
 import { DiskUploads } from './disk-uploads.ts';
 import { Durability } from './durability.ts';
-import { type FileSystem, nodeFileSystem } from './file-system.ts';
+import { type FileSystem, nodeFileSystem, type Stats } from './file-system.ts';
 import { asStorageError, hasCode, readFile, readSmall, remove, unlessAbsent, writeAll } from './files.ts';
 
 /**
@@ -73,9 +73,9 @@ class DiskDriver implements Driver {
     const path = this.#path(key);
     const temporary = this.#temporary();
     try {
-      const modified = await this.#write(temporary, bytes, options.hint);
+      const file = await this.#write(temporary, bytes, options.hint);
       await this.#durability.place(temporary, path);
-      if (!options.hint) await this.#durability.settleNew(path, modified);
+      if (!options.hint) await this.#durability.settleNew(path, file);
     } catch (error) {
       await remove(this.#files, temporary).catch(() => undefined);
       throw asStorageError(error);
@@ -109,13 +109,13 @@ class DiskDriver implements Driver {
     await this.uploads[Symbol.asyncDispose]();
   }
 
-  /** A new file with these bytes; its `mtimeMs`. */
-  async #write(path: string, bytes: Uint8Array, hint: boolean): Promise<number> {
+  /** Makes a new file of these bytes. */
+  async #write(path: string, bytes: Uint8Array, hint: boolean): Promise<Stats> {
     const handle = await this.#files.open(path, 'wx');
     try {
       await writeAll(handle, [bytes], 0);
       if (!hint) await handle.datasync();
-      return (await handle.stat()).mtimeMs;
+      return await handle.stat();
     } finally {
       await handle.close();
     }

@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
 import { BoundedMap } from '../bounded-map.ts';
 import { directoriesUp, hasCode, unlessAbsent } from './files.ts';
-import type { FileSystem } from './file-system.ts';
+import type { FileSystem, Stats } from './file-system.ts';
 
 /**
  * Makes names durable: a file's name is so once its directory was synced after it was given, and so on upwards.
@@ -13,7 +13,8 @@ export class Durability {
   readonly #root: string;
   /** Resolved once a directory's name is durable. A directory that is removed loses its entry, and its successor gets its own. */
   readonly #directories = new BoundedMap<string, Promise<void>>(20_000);
-  readonly #modified = new BoundedMap<string, number>(20_000);
+  /** The file whose name is durable; another one may be given the same name. */
+  readonly #names = new BoundedMap<string, string>(20_000);
   readonly #syncs = new Map<string, { running: Promise<void>; next?: Promise<void> }>();
 
   /** `root` is durable already. */
@@ -24,6 +25,7 @@ export class Durability {
 
   /** Gives a file its final name; it is durable after `settleNew`. */
   async place(from: string, to: string): Promise<void> {
+    this.#names.delete(to);
     // Another writer may remove the directory between the two steps.
     for (let attempt = 1; ; attempt += 1) {
       await this.#makeDirectory(to);
@@ -43,24 +45,24 @@ export class Durability {
     for (const made of directoriesUp(path, dirname(first))) this.#directories.delete(made);
   }
 
-  /** A file was given this name just now; its bytes were synced before. `modified` is its `mtimeMs`. */
-  async settleNew(path: string, modified: number): Promise<void> {
+  /** A file was given this name just now; its bytes were synced before. */
+  async settleNew(path: string, file: Stats): Promise<void> {
     const above = Array.from(directoriesUp(path, this.#root), (directory) => this.#settleDirectory(directory));
     await Promise.all([this.sync(dirname(path)), ...above]);
-    this.#modified.set(path, modified);
+    this.#names.set(path, identity(file));
   }
 
   /** A file may have been given this name by somebody else. An absent one is left alone. */
   async settle(path: string): Promise<void> {
     const stats = await unlessAbsent(this.#files.stat(path));
-    if (stats === undefined || this.#modified.get(path) === stats.mtimeMs) return;
-    await this.settleNew(path, stats.mtimeMs);
+    if (stats === undefined || this.#names.get(path) === identity(stats)) return;
+    await this.settleNew(path, stats);
   }
 
   /** What lies at a path, or below it, is no longer what it was. */
   forget(path: string): void {
     const below = (key: string): boolean => key === path || key.startsWith(`${path}/`);
-    for (const map of [this.#directories, this.#modified]) {
+    for (const map of [this.#directories, this.#names]) {
       for (const key of map.keys()) if (below(key)) map.delete(key);
     }
   }
@@ -110,4 +112,9 @@ export class Durability {
       await handle.close();
     }
   }
+}
+
+/** Inode numbers are used again, and two files may have the same time; hardly both. */
+function identity({ ino, mtimeMs }: Stats): string {
+  return `${ino} ${mtimeMs}`;
 }

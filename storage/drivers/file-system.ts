@@ -2,6 +2,7 @@ import * as fs from 'node:fs/promises';
 
 /** What `stat` says, as far as it is asked. `size` in bytes. */
 export interface Stats {
+  readonly ino: number;
   readonly size: number;
   readonly mtimeMs: number;
   isFile(): boolean;

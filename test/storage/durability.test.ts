@@ -1,13 +1,26 @@
 import { describe, expect, test } from 'vitest';
 import { parseDigest } from '../../storage/digest.ts';
-import { blobKey, layerLink } from '../../storage/layout.ts';
-import { parseName } from '../../storage/names.ts';
+import { blobKey, layerLink, tagLink } from '../../storage/layout.ts';
+import { parseName, parseTag } from '../../storage/names.ts';
 import { type Call, FaultyFileSystem, type Verdict } from '../support/faulty-fs.ts';
 import { body, image, pushBlob, pushImage } from '../support/images.ts';
 import { changing, faults, type Promises, root, runUntil, type Scenario, storeOn } from './power-cut.ts';
 
 const one = image({ seed: 1, layerSizes: [1500] });
 const two = image({ seed: 2, layerSizes: [], kind: 'docker' });
+const three = image({ seed: 3, layerSizes: [] });
+
+/** Writes a key as another registry would: it syncs the data, and no directory. */
+async function writeBeside(files: FaultyFileSystem, key: string, content: Uint8Array): Promise<void> {
+  const path = `${root}/${key}`;
+  const directory = path.slice(0, path.lastIndexOf('/'));
+  await files.mkdir(directory, { recursive: true });
+  const handle = await files.open(`${directory}/beside.tmp`, 'w');
+  await handle.writev([content], 0);
+  await handle.datasync();
+  await handle.close();
+  await files.rename(`${directory}/beside.tmp`, path);
+}
 
 const scenarios: Record<string, Scenario> = {
   /** As containerd does it: each blob in one request; then the tag moves. */
@@ -41,20 +54,24 @@ const scenarios: Record<string, Scenario> = {
   beside: async (files, promises) => {
     await using store = await storeOn(files);
     for (const { digest, bytes } of [two.config, ...two.layers]) {
-      const link = layerLink(parseName('a'), parseDigest(digest));
-      for (const [key, content] of [
-        [blobKey(parseDigest(digest)), bytes],
-        [link, Buffer.from(digest)],
-      ] as const) {
-        const path = `${root}/${key}`;
-        await files.mkdir(path.slice(0, path.lastIndexOf('/')), { recursive: true });
-        const handle = await files.open(path, 'w');
-        await handle.writev([content], 0);
-        await handle.datasync();
-        await handle.close();
-      }
+      await writeBeside(files, blobKey(parseDigest(digest)), bytes);
+      await writeBeside(files, layerLink(parseName('a'), parseDigest(digest)), Buffer.from(digest));
     }
     await changing(promises, ['a v1'], two, () => store.manifests.put('a', 'v1', two.manifest.bytes));
+  },
+
+  /** Another process has let a tag point elsewhere, when the manifest is deleted that it pointed to. */
+  moved: async (files, promises) => {
+    await using store = await storeOn(files);
+    await changing(promises, ['a v1'], two, () => pushImage(store, 'a', two, 'v1'));
+    await changing(promises, ['a v2'], three, () => pushImage(store, 'a', three, 'v2'));
+    const [name, tag, digest] = [parseName('a'), parseTag('v1'), parseDigest(three.manifest.digest)];
+    await changing(promises, ['a v1'], three, async () => {
+      await store.manifests.put('a', 'v1', three.manifest.bytes);
+      await store.manifests.put('a', 'v1', two.manifest.bytes);
+      await writeBeside(files, tagLink(name, tag), Buffer.from(digest));
+      await store.manifests.delete('a', two.manifest.digest);
+    });
   },
 
   deletes: async (files, promises) => {

@@ -70,13 +70,10 @@ class Client {
     const points = (image: TestImage | undefined): boolean => image?.manifest.digest === digest;
     const places = [...this.#promises].filter(([place]) => place.startsWith(`${this.#name} `));
     const tagged = places.filter(([, allowed]) => allowed.some(points));
-    // A tag that may point to it or to another one is left as it is, or is absent.
     for (const [place, allowed] of tagged) this.#promises.set(place, [...allowed, undefined]);
     await this.#gone(this.#store.manifests.delete(this.#name, digest));
-    for (const [place, allowed] of tagged) {
-      const left = allowed.filter((image) => !points(image));
-      this.#promises.set(place, [...left, undefined]);
-    }
+    // Of a place that may have been another one, or absent, nothing more is known than before.
+    for (const [place, allowed] of tagged) if (allowed.length === 1) this.#promises.set(place, [undefined]);
   }
 
   async #gone(deletion: Promise<void>): Promise<void> {
@@ -111,7 +108,8 @@ async function lives(seed: number): Promise<void> {
           try {
             await new Client(store, name, promises, numbers).act();
           } catch (error) {
-            const injected = error instanceof Error && 'code' in error && /^(?:EIO|ENOSPC|NO_SPACE)$/.test(String(error.code));
+            const injected =
+              error instanceof Error && 'code' in error && /^(?:EIO|ENOSPC|NO_SPACE)$/.test(String(error.code));
             if (ended.next === undefined && !injected) throw error;
           }
         }

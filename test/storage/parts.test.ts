@@ -200,7 +200,7 @@ describe('syncs of a directory', () => {
     await files.rmdir('/root/d');
     await create(files, '/root/new');
     await durability.place('/root/new', '/root/d/file');
-    await durability.settleNew('/root/d/file', 1);
+    await durability.settleNew('/root/d/file', await files.stat('/root/d/file'));
     expect([...files.crash({ loseAll: true }).files().keys()]).toEqual(['/root/d/file']);
   });
 });

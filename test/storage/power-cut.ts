@@ -63,7 +63,7 @@ export async function faults(fileSystem: FaultyFileSystem, promises: Promises): 
       if (!allowed.includes(undefined)) wrong.push(`${place} is absent`);
     } else if (image === undefined) wrong.push(`${place} is ${found.digest}`);
     else wrong.push(...(await imageFaults(store, name, image)));
-    if (reference.includes(':')) continue;
+    if (reference.includes(':') || allowed.length > 1) continue;
     const tags = (await unlessUnknown(store.tags.list(name)))?.tags ?? [];
     if (tags.includes(reference) !== (found !== undefined)) wrong.push(`${place} is listed, or not, in error`);
     const hex = found?.digest.slice(7);

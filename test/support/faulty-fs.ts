@@ -273,6 +273,7 @@ export type Verdict = Error | { readonly short: number } | 'ignore' | undefined 
 export type Hook = (call: Call) => Verdict | Promise<Verdict>;
 
 export interface FaultyStats {
+  readonly ino: number;
   readonly size: number;
   readonly mtimeMs: number;
   isFile(): boolean;
@@ -398,6 +399,14 @@ type Node = File | Directory;
 
 const sector = 512;
 
+let lastNumber = 0;
+
+/** Tells files and directories apart, as inode numbers do. */
+function nextNumber(): number {
+  lastNumber += 1;
+  return lastNumber;
+}
+
 /** A file's bytes as they read now, and those that are on the platter. */
 class File {
   #now = new Content();
@@ -405,6 +414,7 @@ class File {
   #dirty: Span[] = [];
   #doomed: Span[] = [];
   mtimeMs = Date.now();
+  readonly ino = nextNumber();
 
   get length(): number {
     return this.#now.length;
@@ -502,6 +512,7 @@ class Content {
 }
 
 class Directory {
+  readonly ino = nextNumber();
   readonly entries = new Map<string, Node>();
   readonly saved = new Map<string, Node>();
 }
@@ -591,6 +602,7 @@ function parts(path: string): string[] {
 
 function stats(node: Node): FaultyStats {
   return {
+    ino: node.ino,
     size: node instanceof File ? node.length : 0,
     mtimeMs: node instanceof File ? node.mtimeMs : 0,
     isFile: () => node instanceof File,
