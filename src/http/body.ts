@@ -6,6 +6,13 @@ import { HttpError } from './errors.ts';
 
 const inflate = promisify(gunzip);
 
+/**
+ * How many times as large as it came a body of more than `smallBody` bytes may become: real records shrink to a tenth or
+ * a fiftieth, what is made to swell to a thousandth.
+ */
+const mostSwelling = 250;
+const smallBody = 1024 * 1024;
+
 /** Bytes of bodies that are in memory at once, over all requests. */
 export class MemoryBudget {
   readonly #limit: number;
@@ -64,13 +71,18 @@ export async function withBody<T>(
     const raw = Buffer.concat(chunks, size);
     if (encoding === 'identity') return await use(raw);
     // What will come out is not known before.
-    take(limit);
-    const body = await inflate(raw, { maxOutputLength: limit }).catch((cause: unknown) => {
-      if (hasCode(cause, 'ERR_BUFFER_TOO_LARGE')) throw tooLarge;
+    const most = Math.min(limit, Math.max(smallBody, raw.length * mostSwelling));
+    take(most);
+    const body = await inflate(raw, { maxOutputLength: most }).catch((cause: unknown) => {
+      if (hasCode(cause, 'ERR_BUFFER_TOO_LARGE')) {
+        throw most === limit
+          ? tooLarge
+          : new HttpError(413, 'TOO_LARGE', `a body becomes at most ${mostSwelling} times as large by inflation`);
+      }
       throw new HttpError(400, 'ENCODING_INVALID', 'the body is not gzip, as its Content-Encoding says', { cause });
     });
-    budget.giveBack(limit - body.length);
-    taken -= limit - body.length;
+    budget.giveBack(most - body.length);
+    taken -= most - body.length;
     return await use(body);
   } finally {
     budget.giveBack(taken);

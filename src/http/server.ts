@@ -18,39 +18,58 @@ export interface HttpServer extends AsyncDisposable {
   readonly address: ListenAddress;
 }
 
+/** A request, and the answer that is made or waits for its turn. */
+interface Pending {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+}
+
 /** Idle connections live longer than those that a proxy keeps (60 s for nginx), so that it is the proxy who closes. */
 const keepAliveTimeout = 75_000;
 const headersTimeout = 60_000;
 const maxHeaderSize = 32 * 1024;
 const maxConnections = 8192;
+/** Requests that a client may send before it has the answer to the first of them. */
+const maxPipelined = 32;
 
 /** Starts to listen. Rejects with the system's error, such as EADDRINUSE. */
 export async function listenHttp(handler: RequestListener, options: HttpServerOptions): Promise<HttpServer> {
   const server = createServer({ requestTimeout: 0, headersTimeout, keepAliveTimeout, maxHeaderSize });
   const sockets = new Set<Socket>();
-  const requests = new Map<Socket, { request: IncomingMessage; response: ServerResponse }>();
+  const requests = new Map<Socket, Pending[]>();
   let ending = false;
 
   server.maxConnections = maxConnections;
   server.timeout = options.idleTimeout;
   server.on('timeout', (socket) => {
-    const current = requests.get(socket);
+    const [current] = requests.get(socket) ?? [];
     if (current !== undefined && isOurTurn(current.request, socket)) socket.setTimeout(options.idleTimeout);
     else socket.destroy();
   });
   server.on('connection', (socket: Socket) => {
     sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
+    socket.once('close', () => {
+      sockets.delete(socket);
+      // The answers that waited for their turn are told of nothing.
+      requests.delete(socket);
+    });
   });
   server.on('request', (request, response) => {
     const { socket } = request;
-    requests.set(socket, { request, response });
+    const pending = requests.get(socket) ?? [];
+    requests.set(socket, pending);
+    pending.push({ request, response });
+    if (pending.length > maxPipelined) return socket.destroy();
     if (ending) response.setHeader('Connection', 'close');
     response.once('close', () => {
-      if (requests.get(socket)?.response === response) requests.delete(socket);
-      if (ending && !requests.has(socket)) socket.destroySoon();
+      pending.shift();
+      const [next] = pending;
+      if (next !== undefined && socket.writable) return handler(next.request, next.response);
+      requests.delete(socket);
+      if (ending) socket.destroySoon();
     });
-    handler(request, response);
+    // Node would have all requests of a connection answered at once, and keep the answers until their turn.
+    if (pending.length === 1) handler(request, response);
   });
 
   server.listen({ host: options.listen.host, port: options.listen.port });
@@ -64,7 +83,7 @@ export async function listenHttp(handler: RequestListener, options: HttpServerOp
       if (ending) return;
       ending = true;
       for (const socket of sockets) {
-        const response = requests.get(socket)?.response;
+        const response = requests.get(socket)?.at(-1)?.response;
         if (response === undefined) socket.destroy();
         else if (!response.headersSent) response.setHeader('Connection', 'close');
       }

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import type { MemoryBudget } from '../http/body.ts';
 import { HttpError } from '../http/errors.ts';
 
 /** Whether a request brings a body (RFC 9112, section 6.3). */
@@ -21,18 +22,27 @@ export async function* readBody(request: IncomingMessage): AsyncGenerator<Uint8A
 }
 
 /**
- * A whole body in memory.
- * @throws {HttpError} 413 where it has more than `limit` bytes: no more than those are kept.
+ * Reads a whole body into memory, and hands it to `use`; its bytes count in the budget until that is done.
+ * @throws {HttpError} 413 where it has more than `limit` bytes: no more than those are kept. 503 beyond the budget.
  */
-export async function readWhole(request: IncomingMessage, limit: number): Promise<Uint8Array> {
+export async function withWhole<T>(
+  request: IncomingMessage,
+  { limit, budget }: { limit: number; budget: MemoryBudget },
+  use: (bytes: Uint8Array) => Promise<T>,
+): Promise<T> {
   const tooLarge = new HttpError(413, 'MANIFEST_INVALID', `a manifest has at most ${limit} bytes`);
   if (Number(request.headers['content-length'] ?? 0) > limit) throw tooLarge;
   const chunks: Uint8Array[] = [];
   let size = 0;
-  for await (const chunk of readBody(request)) {
-    size += chunk.length;
-    if (size > limit) throw tooLarge;
-    chunks.push(chunk);
+  try {
+    for await (const chunk of readBody(request)) {
+      if (size + chunk.length > limit) throw tooLarge;
+      budget.take(chunk.length);
+      size += chunk.length;
+      chunks.push(chunk);
+    }
+    return await use(Buffer.concat(chunks, size));
+  } finally {
+    budget.giveBack(size);
   }
-  return Buffer.concat(chunks, size);
 }

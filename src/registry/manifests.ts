@@ -2,8 +2,9 @@ import { isDigest } from '../../storage/digest.ts';
 import { manifestLimit } from '../../storage/manifest.ts';
 import { isByDigest, parseReference } from '../../storage/names.ts';
 import type { ManifestStore, TagStore } from '../../storage/store.ts';
+import type { MemoryBudget } from '../http/body.ts';
 import { HttpError } from '../http/errors.ts';
-import { readWhole } from './body.ts';
+import { withWhole } from './body.ts';
 import { answerEmpty, describeContent, type Handler, nameOf, param } from './context.ts';
 
 /** Formats of before 2016: `…manifest.v1+json`, and `…manifest.v1+prettyjws` with signatures. */
@@ -28,7 +29,7 @@ export function getManifest(manifests: ManifestStore): Handler {
 }
 
 /** PUT /v2/<name>/manifests/<reference>: the image is there when this is answered, and stays. */
-export function putManifest(manifests: ManifestStore): Handler {
+export function putManifest(manifests: ManifestStore, budget: MemoryBudget): Handler {
   return async (ctx) => {
     const name = nameOf(ctx);
     const contentType = ctx.request.type;
@@ -39,12 +40,9 @@ export function putManifest(manifests: ManifestStore): Handler {
         'Docker schema 1 manifests are not taken: push the image again with Docker 1.10 or later, or convert it with skopeo copy --format=oci',
       );
     }
-    const bytes = await readWhole(ctx.req, manifestLimit);
-    const stored = await manifests.put(
-      name,
-      param(ctx, 'reference'),
-      bytes,
-      contentType === '' ? undefined : contentType,
+    const reference = param(ctx, 'reference');
+    const stored = await withWhole(ctx.req, { limit: manifestLimit, budget }, (bytes) =>
+      manifests.put(name, reference, bytes, contentType === '' ? undefined : contentType),
     );
     answerEmpty(ctx, 201);
     ctx.set({ Location: `/v2/${name}/manifests/${stored.digest}`, 'Docker-Content-Digest': stored.digest });

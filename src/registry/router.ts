@@ -2,6 +2,7 @@ import { Router } from '@koa/router';
 import type { Next } from 'koa';
 import { StorageError } from '../../storage/errors.ts';
 import type { Store } from '../../storage/store.ts';
+import { MemoryBudget } from '../http/body.ts';
 import { HttpError } from '../http/errors.ts';
 import type { RequestState } from '../http/state.ts';
 import type { Context } from './context.ts';
@@ -17,6 +18,9 @@ export interface RegistryOptions {
   /** Whether blobs, manifests and tags may be deleted. */
   readonly delete: boolean;
 }
+
+/** Bytes of manifests that are being received, over all requests. */
+const manifestMemory = 128 * 1024 * 1024;
 
 /**
  * Everything under /v2/: the OCI distribution API, and the catalog that Docker added to it. Failures are thrown as
@@ -44,7 +48,7 @@ export function registryRouter(options: RegistryOptions): Router<RequestState> {
   const [blobPath, manifestPath] = ['/v2/*name/blobs/:digest', '/v2/*name/manifests/:reference'];
   router.get(blobPath, getBlob(blobs));
   router.get(manifestPath, getManifest(manifests));
-  router.put(manifestPath, putManifest(manifests));
+  router.put(manifestPath, putManifest(manifests, new MemoryBudget(manifestMemory)));
   // The one place where the switch is asked. Without these routes the answer is 405, as the specification wants it.
   if (options.delete) {
     router.delete(blobPath, deleteBlob(blobs));

@@ -299,6 +299,56 @@ test('a request is one line of the log, without the query', async () => {
   expect(logged[0]?.['received']).toBeGreaterThan(20);
 });
 
+test('requests that come before the answers to others are answered in turn, one at a time', async () => {
+  let [running, most, answered] = [0, 0, 0];
+  await using server = await serve((app) =>
+    app.use(async (ctx) => {
+      running += 1;
+      most = Math.max(most, running);
+      await sleep(1);
+      running -= 1;
+      answered += 1;
+      ctx.body = ctx.path;
+    }),
+  );
+  const client = await dial(server);
+  client.socket.write(Array.from({ length: 20 }, (_, n) => `GET /${n} HTTP/1.1\r\nHost: localhost\r\n\r\n`).join(''));
+  await until(() => client.seen().endsWith('/19'));
+  expect(client.seen().match(/^\/\d+/gm)).toEqual(Array.from({ length: 20 }, (_, n) => `/${n}`));
+  expect([most, answered]).toEqual([1, 20]);
+  client.socket.destroy();
+});
+
+test('after an answer that ends the connection, no request that came with it is done', async () => {
+  const done: string[] = [];
+  await using server = await serve((app) =>
+    app.use(async (ctx) => {
+      done.push(ctx.path);
+      await sleep(1);
+      ctx.set('Connection', 'close');
+      ctx.body = 'bye';
+    }),
+  );
+  const client = await dial(server);
+  client.socket.write('GET /a HTTP/1.1\r\nHost: localhost\r\n\r\nGET /b HTTP/1.1\r\nHost: localhost\r\n\r\n');
+  await client.ended;
+  expect(done).toEqual(['/a']);
+});
+
+test('a client that sends requests without end and takes no answer is cut off', async () => {
+  let started = 0;
+  await using server = await serve((app) =>
+    app.use(async (ctx) => {
+      started += 1;
+      await once(ctx.res, 'close');
+    }),
+  );
+  const client = await dial(server);
+  client.socket.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(1000));
+  await client.ended;
+  expect(started).toBe(1);
+});
+
 test('a client that goes away is no error of the server', async () => {
   const logged: Record<string, unknown>[] = [];
   await using server = await serve(

@@ -1,6 +1,6 @@
 import { Agent, request } from 'node:http';
 import { once } from 'node:events';
-import { gzipSync } from 'node:zlib';
+import { constants, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { SinkError } from '../../ingest/sinks/sink.ts';
 import { CursorError } from '../../ingest/query/cursor.ts';
@@ -33,7 +33,8 @@ function post(body: string | Uint8Array, type = 'application/json', headers: Rec
 }
 
 const gzip = { 'content-encoding': 'gzip' };
-const bomb = gzipSync(Buffer.alloc(17 * 1024 * 1024, ' '));
+const large = gzipSync(Buffer.alloc(17 * 1024 * 1024, ' '), { strategy: constants.Z_HUFFMAN_ONLY });
+const bomb = gzipSync('{}\n'.repeat(1024 * 1024));
 
 describe('POST /logs', () => {
   test.each<[what: string, ask: Ask, lines: string[]]>([
@@ -84,7 +85,8 @@ describe('POST /logs', () => {
       'TOO_LARGE',
       /./,
     ],
-    ['too large when inflated', post(bomb, 'application/json', gzip), 413, 'TOO_LARGE', /inflated/],
+    ['too large when inflated', post(large, 'application/json', gzip), 413, 'TOO_LARGE', /inflated/],
+    ['made to swell', post(bomb, 'application/x-ndjson', gzip), 413, 'TOO_LARGE', /250 times/],
     ['one bad line of three', post('{"m":1}\n{"m":\n{"m":3}', 'application/x-ndjson'), 400, 'RECORD_INVALID', /line 2/],
     ['one bad record of three', post('[{},{},3]'), 400, 'RECORD_INVALID', /record 2/],
     ['nothing', post(''), 400, 'RECORD_INVALID', /./],
