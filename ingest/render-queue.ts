@@ -40,7 +40,7 @@ export class RenderQueue {
     while (this.#size > 2 * largestDelivery && !this.#ended) await this.#change();
   }
 
-  /** As much as makes one delivery, of whole blocks or of a part of one; undefined: it is the end. */
+  /** As much as makes one delivery, up to the end of a block if one is in it; undefined: it is the end. */
   async take(): Promise<Rendered[] | undefined> {
     while (this.#items.length === 0) {
       if (this.#ended) return undefined;
@@ -49,13 +49,14 @@ export class RenderQueue {
     let count = 0;
     let size = 0;
     for (const item of this.#items) {
-      if (count > 0 && (item.after === undefined || size + item.size > largestDelivery)) break;
+      if (count > 0 && size + item.size > largestDelivery) break;
       size += item.size;
       count += 1;
-      if (item.after === undefined) break;
     }
-    this.#size -= size;
-    const taken = this.#items.splice(0, count);
+    // Only behind a whole block can it be noted how far the journal is delivered.
+    const whole = this.#items.slice(0, count).findLastIndex(({ after }) => after !== undefined) + 1;
+    const taken = this.#items.splice(0, whole > 0 ? whole : count);
+    for (const item of taken) this.#size -= item.size;
     this.#changed();
     return taken;
   }
