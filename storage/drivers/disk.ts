@@ -84,15 +84,20 @@ class DiskDriver implements Driver {
 
   async delete(key: string, options = { hint: false }): Promise<boolean> {
     const path = this.#path(key);
-    this.#durability.forget(path);
     const temporary = this.#temporary();
-    const taken = await unlessAbsent(this.#files.rename(path, temporary).then(() => true));
-    this.#durability.forget(path);
-    if (taken === undefined) return false;
-    // Ahead of its pieces: else a power cut could bring it back without some of them.
-    if (!options.hint) await this.#durability.sync(dirname(path));
-    // It is deleted; what may be left of it among the temporaries is only litter.
-    await remove(this.#files, temporary).catch(() => undefined);
+    try {
+      this.#durability.forget(path);
+      const taken = await unlessAbsent(this.#files.rename(path, temporary).then(() => true));
+      this.#durability.forget(path);
+      if (taken === undefined) return false;
+      // Ahead of its pieces: else a power cut could bring it back without some of them.
+      if (!options.hint) await this.#durability.sync(dirname(path));
+    } catch (error) {
+      throw asStorageError(error);
+    } finally {
+      // It is deleted; what may be left of it among the temporaries is only litter.
+      await remove(this.#files, temporary).catch(() => undefined);
+    }
     return true;
   }
 
@@ -102,7 +107,11 @@ class DiskDriver implements Driver {
   }
 
   async settle(keys: readonly string[]): Promise<void> {
-    await Promise.all(keys.map((key) => this.#durability.settle(this.#path(key))));
+    try {
+      await Promise.all(keys.map((key) => this.#durability.settle(this.#path(key))));
+    } catch (error) {
+      throw asStorageError(error);
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
