@@ -21,3 +21,16 @@ export interface SearchPage {
   /** The cursor to go on with; absent at the end. */
   readonly next?: string;
 }
+
+/** Characters of JSON on a page, at most: lines may be long. A record that is longer is a page by itself. */
+export const largestPage = 32 * 1024 * 1024;
+
+/** How many of what was found, in order, make a page of at most `limit`. */
+export function pageLength(found: readonly { readonly json: string }[], limit: number): number {
+  let characters = 0;
+  for (const [index, { json }] of found.entries()) {
+    characters += json.length;
+    if (index === limit || (index > 0 && characters > largestPage)) return index;
+  }
+  return found.length;
+}

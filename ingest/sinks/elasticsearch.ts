@@ -1,7 +1,7 @@
-import { Client, type estypes } from '@elastic/elasticsearch';
+import { Client, errors, type estypes } from '@elastic/elasticsearch';
 import type { Log } from '../log.ts';
 import { compare, decodeCursor, encodeCursor, type Position } from '../query/cursor.ts';
-import type { SearchPage, SearchRequest } from '../query/search.ts';
+import { largestPage, pageLength, type SearchPage, type SearchRequest } from '../query/search.ts';
 import { toElasticsearch } from '../query/to-elasticsearch.ts';
 import type { LogDocument } from '../record.ts';
 import { isTooLarge, outcomeOf, toSinkError, type BulkItem } from './elasticsearch-errors.ts';
@@ -128,9 +128,15 @@ class Elasticsearch implements Sink {
     const hits: Hit[] = [];
     let from = before;
     let least = 0;
-    while (hits.length < wanted) {
-      const size = Math.min(window, Math.max(wanted - hits.length + spare, least));
-      const page = (await this.#page(request, from, size, signal)).toSorted(compare);
+    let most = window;
+    while (pageLength(hits, wanted) === hits.length && hits.length < wanted) {
+      const size = Math.min(most, Math.max(wanted - hits.length + spare, least));
+      const answer = await this.#page(request, from, size, signal);
+      if (answer === undefined) {
+        most = Math.ceil(size / 4);
+        continue;
+      }
+      const page = answer.toSorted(compare);
       const start = from;
       const fresh = start === undefined ? page : page.filter((hit) => compare(hit, start) > 0);
       const [first, last] = [page[0], page.at(-1)];
@@ -141,28 +147,33 @@ class Elasticsearch implements Sink {
       if (!isTie(first, last)) {
         hits.push(...fresh.filter((hit) => !isTie(hit, last)));
         from = { ...last, id: greatestId };
-      } else if (size < window) least = window;
+      } else if (size < most) least = most;
       else {
         // A group as large as the window: it cannot be seen whole, so it is taken as it comes.
         hits.push(...fresh);
         from = { ...last, sequence: last.sequence - 1, id: greatestId };
       }
     }
-    const found = hits.slice(0, request.limit);
+    const found = hits.slice(0, pageLength(hits, request.limit));
     const last = found.at(-1);
     const records = found.map(({ json }) => json);
     return hits.length > found.length && last !== undefined ? { records, next: encodeCursor(last) } : { records };
   }
 
-  /** Hits from a position on, with all that tie with it. */
-  async #page(request: SearchRequest, from: Position | undefined, size: number, signal: AbortSignal): Promise<Hit[]> {
+  /** Hits from a position on, with all that tie with it. Undefined: together they are too large. */
+  async #page(
+    request: SearchRequest,
+    from: Position | undefined,
+    size: number,
+    signal: AbortSignal,
+  ): Promise<Hit[] | undefined> {
     const { since, until, query } = request;
     const filter: estypes.QueryDslQueryContainer[] = query === undefined ? [] : [toElasticsearch(query)];
     if (since !== undefined || until !== undefined) {
       const range = { ...(since === undefined ? {} : { gte: since }), ...(until === undefined ? {} : { lt: until }) };
       filter.push({ range: { '@timestamp': { ...range, format: 'epoch_millis' } } });
     }
-    const answer: Partial<estypes.SearchResponse> = await this.#client.search(
+    const asked: Promise<Partial<estypes.SearchResponse>> = this.#client.search(
       {
         index: this.#stream,
         ignore_unavailable: true,
@@ -177,8 +188,13 @@ class Elasticsearch implements Sink {
         ],
         ...(from === undefined ? {} : { search_after: [from.time, from.sequence + 1] }),
       },
-      { signal },
+      { signal, ...(size > smallPage && { maxResponseSize: largestAnswer }) },
     );
+    const answer = await asked.catch((error: unknown) => {
+      if (signal.aborted || size <= smallPage || !(error instanceof errors.RequestAbortedError)) throw error;
+      return undefined;
+    });
+    if (answer === undefined) return undefined;
     if (answer.hits === undefined) throw new SinkError('unavailable', 'Elasticsearch answered a search without hits');
     return answer.hits.hits.map(({ _id: id = '', _source, sort: [time, sequence] = [] }) => {
       return { id, time: Number(time), sequence: Number(sequence), json: JSON.stringify(_source) };
@@ -192,6 +208,10 @@ interface Hit extends Position {
 
 /** Above every id, which are ASCII. */
 const greatestId = '\uffff';
+
+/** Bytes of one answer to a search; of more, fewer hits are asked for, down to a small page. */
+const largestAnswer = 2 * largestPage;
+const smallPage = 16;
 
 /** Hits beyond those asked for, so that a tie at the end of a page rarely costs another request. */
 const spare = 50;

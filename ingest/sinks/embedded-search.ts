@@ -1,6 +1,7 @@
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite';
 import type { Query } from '../query/ast.ts';
 import { compare, type Position } from '../query/cursor.ts';
+import { largestPage, pageLength } from '../query/search.ts';
 import { fieldFunction, toSqlite, type SqliteQuery } from '../query/to-sqlite.ts';
 import { matchesField, type Leaf } from '../query/values.ts';
 import { dayFiles, firstKey, openForReading, timeOf } from './embedded-schema.ts';
@@ -41,11 +42,10 @@ function search(task: SearchTask): Found {
   const files = candidates(task);
   let hits: Hit[] = [];
   for (const [index, { name }] of files.entries()) {
-    // One more than asked for tells whether there is a next page.
-    hits = [...hits, ...searchFile(task, query, name)].toSorted(compare).slice(0, task.limit + 1);
+    hits = firstOf([...hits, ...searchFile(task, query, name)], task.limit);
     const next = files[index + 1];
     if (next === undefined) break;
-    const last = hits[task.limit];
+    const last = hits[pageLength(hits, task.limit)];
     if (last !== undefined && last.time > next.greatest) break;
     // What is newer than all the rest is certain; a page must get on from where the one before ended.
     const place: Position = { time: next.greatest + 1, sequence: 0, id: '' };
@@ -54,10 +54,16 @@ function search(task: SearchTask): Found {
       return { records: certain.map(({ json }) => json), next: place };
     }
   }
-  const page = hits.slice(0, task.limit);
+  const page = hits.slice(0, pageLength(hits, task.limit));
   const last = page.at(-1);
   const records = page.map(({ json }) => json);
-  return hits.length > task.limit && last !== undefined ? { records, next: place(last) } : { records };
+  return hits.length > page.length && last !== undefined ? { records, next: place(last) } : { records };
+}
+
+/** In order what makes a page, and one more, which tells whether there is a next page. */
+function firstOf(hits: readonly Hit[], limit: number): Hit[] {
+  const sorted = hits.toSorted(compare);
+  return sorted.slice(0, pageLength(sorted, limit) + 1);
 }
 
 function place({ time, sequence, id }: Hit): Position {
@@ -85,7 +91,7 @@ function range({ since, until, before }: SearchTask): [bigint, bigint] {
   return [firstKey(Math.ceil(since ?? 0)), firstKey(Math.ceil(Math.min(...ends)))];
 }
 
-/** The first `limit` + 1 hits of a file. */
+/** A file's part of `firstOf` all hits. */
 function searchFile(task: SearchTask, query: SqliteQuery, name: string): Hit[] {
   using database = openForReading(task.directory, name);
   if (database === undefined) return [];
@@ -94,20 +100,27 @@ function searchFile(task: SearchTask, query: SqliteQuery, name: string): Hit[] {
   const prepared = database.prepare(sql);
   prepared.setReadBigInts(true);
   const hits: Hit[] = [];
+  let characters = 0;
   let group: Hit[] = [];
+  let ofGroup = 0;
   for (const row of prepared.iterate(...parameters)) {
     const hit = toHit(row);
     if (hit.time !== group[0]?.time) {
       hits.push(...group.toSorted(compare));
-      group = [];
-      if (hits.length > task.limit) break;
+      characters += ofGroup;
+      [group, ofGroup] = [[], 0];
+      if (hits.length > task.limit || (hits.length > 1 && characters > largestPage)) break;
     }
     if (task.before !== undefined && compare(hit, task.before) <= 0) continue;
     group.push(hit);
+    ofGroup += hit.json.length;
     // Of one millisecond no more than a page is kept.
-    if (group.length > 2 * task.limit + 1000) group = group.toSorted(compare).slice(0, task.limit + 1);
+    if (group.length > 2 * task.limit + 1000 || ofGroup > 2 * largestPage) {
+      group = firstOf(group, task.limit);
+      ofGroup = group.reduce((sum, { json }) => sum + json.length, 0);
+    }
   }
-  return [...hits, ...group.toSorted(compare)].slice(0, task.limit + 1);
+  return firstOf([...hits, ...group], task.limit);
 }
 
 function toHit(row: Record<string, unknown>): Hit {

@@ -356,6 +356,24 @@ test('pages of a search lose nothing and repeat nothing where time and sequence 
   }
 });
 
+test('hits that are too large together are asked for fewer at a time', async () => {
+  const { server, sink } = await open();
+  const long = 'x'.repeat(3 * 1024 * 1024);
+  server.answer(({ url, body }) => {
+    if (!url.includes('_search')) return undefined;
+    const { size, search_after: [after] = [noon + 30] } = JSON.parse(body);
+    const left = Math.min(size, Math.max(0, after - noon));
+    const hits = Array.from({ length: left }, (_, index) => {
+      return { _id: `id-${index}`, _source: { message: long }, sort: [after - 1 - index, 0] };
+    });
+    return { status: 200, json: { hits: { hits } } };
+  });
+  const { records, next } = await sink.search({ limit: 100 }, forever);
+  expect(records).toHaveLength(10);
+  expect(next).toBeDefined();
+  expect(server.to(/_search/).map(({ body }) => JSON.parse(body).size)).toEqual([151, 38, 10, 10]);
+});
+
 test('a search of a server that is away, or forbids it, says so', async () => {
   const { server, sink } = await open();
   server.answerTo(/_search/, 'cut');

@@ -48,6 +48,20 @@ export function sinkContract(open: () => Promise<SinkUnderTest>): void {
     expect(await messages(under, { limit: 10 })).toHaveLength(2);
   });
 
+  test('a page of long records ends early, and the next one goes on after it', async () => {
+    await using under = await open();
+    const [length, largest] = [3 * 1024 * 1024, 32 * 1024 * 1024];
+    const sketches = Array.from({ length: 14 }, (_, index) => {
+      const fields = { fields: { long: 'x'.repeat(length) } };
+      // The first half in one millisecond.
+      return { id: `${10 + index}`, time: noon - Math.max(0, 7 - index), sequence: index, message: `${index}`, fields };
+    });
+    await store(under, sketches);
+    const found = await pages(under, { limit: 100 });
+    expect(found.flat()).toEqual(sketches.map(({ message }) => message).toReversed());
+    expect(Math.max(...found.map((page) => page.length)) * length).toBeLessThanOrEqual(largest);
+  });
+
   test('since is included, until is not', async () => {
     await using under = await open();
     await store(
