@@ -55,7 +55,7 @@ export class Connection {
     });
     this.#idle.resolve();
     const closed = Promise.withResolvers<void>();
-    socket.on('data', (chunk: Buffer) => this.#read(chunk));
+    socket.on('data', this.#read);
     // What came is kept, however the connection ended.
     socket.on('error', (error) => log.info({ peer: source.peer, reason: error.message }, 'a connection broke'));
     socket.once('end', () => this.#end());
@@ -77,7 +77,10 @@ export class Connection {
     this.#tellHeld();
   }
 
-  /** Reads on until nothing came for `silence` ms, or `deadline` (of `performance.now()`) is over; then commits and resets. */
+  /**
+   * Reads on until nothing came for `silence` ms, or `deadline` (of `performance.now()`) is over; then commits and resets.
+   * What a peer that still sends has sent after the last read is lost with the reset; it is counted as far as Node read it.
+   */
   async drain(silence: number, deadline: number): Promise<void> {
     const { socket } = this.#options;
     while (!this.#ended && performance.now() < deadline) {
@@ -88,18 +91,20 @@ export class Connection {
     }
     this.#end();
     await this.#committed();
+    const { counters } = this.#options;
+    counters.bytes += socket.readableLength;
+    counters.lostBytes += socket.readableLength;
     // After a FIN Docker's driver would lose its next line; after a reset it connects again, and sends it again.
     if (!socket.destroyed) socket.resetAndDestroy();
   }
 
-  #read(chunk: Buffer): void {
-    if (this.#ended) return;
+  readonly #read = (chunk: Buffer): void => {
     this.#readAt = performance.now();
     this.#options.counters.bytes += chunk.length;
     this.#send(this.#framer.push(chunk));
     this.#tellHeld();
     this.#steer();
-  }
+  };
 
   #tellHeld(): void {
     const change = this.#framer.held - this.#toldHeld;
@@ -109,8 +114,14 @@ export class Connection {
 
   #end(): void {
     if (this.#ended) return;
+    const { socket } = this.#options;
+    socket.pause();
+    socket.off('data', this.#read);
+    // Node reads on while a socket is paused, and drops that with the socket.
+    const buffered: unknown = socket.read();
+    if (Buffer.isBuffer(buffered)) this.#read(buffered);
     this.#ended = true;
-    this.#options.socket.pause();
+    socket.pause();
     this.#send(this.#framer.end());
     this.#tellHeld();
   }

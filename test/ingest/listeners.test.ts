@@ -80,6 +80,46 @@ test('while the spool is full a connection is not read, and afterwards nothing i
   expect(spool.frames).toEqual(lines);
 });
 
+/** Twelve lines, of which a full spool refuses all but the first; they come in pieces of their own. */
+async function sendIntoFull(listener: Listener, spool: FakeSpool): Promise<{ socket: Socket; lines: string[] }> {
+  const socket = await client(listener);
+  const lines = Array.from({ length: 12 }, (_, index) => `<1>line ${index}`);
+  for (const [index, line] of lines.entries()) {
+    socket.write(`${line}\n`);
+    if (index === 0) {
+      await until(() => expect(spool.frames).toHaveLength(1));
+      spool.fill();
+    }
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  return { socket, lines };
+}
+
+test('what was read of a connection that is reset while the spool is full is kept', async () => {
+  const spool = new FakeSpool();
+  await using listener = await tcp(spool);
+  const { socket, lines } = await sendIntoFull(listener, spool);
+  socket.resetAndDestroy();
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  spool.empty();
+  await until(() => expect(listener.counters['connections']).toBe(0));
+  expect(spool.frames).toEqual(lines);
+  expect(listener.counters).toMatchObject({ bytes: lines.join(' ').length + 1, lostBytes: 0 });
+});
+
+test('a spool that stays full does not hold up the end, and each byte that was read and is lost is counted', async () => {
+  const spool = new FakeSpool();
+  const listener = await tcp(spool);
+  const { socket, lines } = await sendIntoFull(listener, spool);
+  const drained = listener.drain(10);
+  const late = '<1>after the grace\n';
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  socket.write(late);
+  await drained;
+  expect(spool.frames).toEqual(lines.slice(0, 1));
+  expect(listener.counters['lostBytes']).toBe(lines.slice(1).join(' ').length + 1 + late.length);
+});
+
 test('on drain all that was sent is in the spool, and then the connection is reset', async () => {
   const spool = new FakeSpool();
   const listener = await tcp(spool);
@@ -98,25 +138,6 @@ test('on drain all that was sent is in the spool, and then the connection is res
   expect(code).toBe('ECONNRESET');
   expect(spool.frames).toEqual(['<1>before', '<1>while it drains']);
   await expect(client(listener)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
-});
-
-test('a spool that stays full does not hold up the end, and what is lost is counted', async () => {
-  const spool = new FakeSpool();
-  const listener = await tcp(spool);
-  const socket = await client(listener);
-  await until(() => expect(listener.counters['connections']).toBe(1));
-  spool.full = false;
-  socket.write('<1>a\n');
-  await until(() => expect(spool.frames).toEqual(['<1>a']));
-  vi.spyOn(spool, 'append').mockImplementation(async () => {
-    spool.fill();
-    const { SpoolError } = await import('../../ingest/spool/errors.ts');
-    throw new SpoolError('full', 'full');
-  });
-  socket.write('<1>b\n');
-  await until(() => expect(spool.full).toBe(true));
-  await listener.drain(10);
-  expect(listener.counters['lostBytes']).toBe(5);
 });
 
 test('more connections than allowed are refused, and counted', async () => {
