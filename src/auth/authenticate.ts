@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { HttpError } from '../http/errors.ts';
 import type { Handler, Identity } from '../http/state.ts';
 import { isCliKey } from './cli-key.ts';
@@ -26,7 +26,7 @@ export function authenticate({ userFile, logins, cliKey }: AuthenticateOptions):
     // As long as anyone gets in, the file is looked at each time: a first user counts at once.
     if (userFile.access.mode === 'open') await userFile.refresh();
     if (userFile.access.mode === 'open') {
-      refuseProxies(request);
+      refuseElsewhere(request);
       return { by: 'open' };
     }
     const [, scheme = '', value = ''] = /^(\w+) +(\S+) *$/.exec(request.headers.authorization ?? '') ?? [];
@@ -60,19 +60,26 @@ function challenge(message: string): HttpError {
 }
 
 /**
- * Without users everyone on this machine is let in. Whoever comes through a proxy is elsewhere, as may be a web page
- * that made a name of its own lead to this machine.
+ * Without users everyone on this machine is let in. Whoever comes through a proxy is elsewhere; so is a web page of
+ * another site that a browser here shows, also if it made a name of its own lead to this machine.
  */
-function refuseProxies({ headers }: IncomingMessage): void {
-  const sign = Object.keys(headers).find((name) => name === 'forwarded' || name.startsWith('x-forwarded-'));
-  if (sign === undefined && (headers.host === undefined || isLoopback(hostOf(headers.host)))) return;
-  const why =
-    sign === undefined
-      ? `it asks for ${headers.host}, which is not this machine's loopback`
-      : `a proxy passed it on (${sign})`;
+function refuseElsewhere({ headers }: IncomingMessage): void {
+  const why = signOfElsewhere(headers);
+  if (why === undefined) return;
   throw new HttpError(
     403,
     'DENIED',
     `there are no users yet, and this request may be from elsewhere: ${why}; make a user: ${makeUser}`,
   );
+}
+
+function signOfElsewhere(headers: IncomingHttpHeaders): string | undefined {
+  const { host, origin } = headers;
+  const proxy = Object.keys(headers).find((name) => name === 'forwarded' || name.startsWith('x-forwarded-'));
+  if (proxy !== undefined) return `a proxy passed it on (${proxy})`;
+  if (host !== undefined && !isLoopback(hostOf(host)))
+    return `it asks for ${host}, which is not this machine's loopback`;
+  // Browsers send it with whatever a page of another site asks for, but for what only reads.
+  if (origin === undefined || (URL.canParse(origin) && isLoopback(hostOf(new URL(origin).host)))) return undefined;
+  return `a web page sent it (${origin})`;
 }

@@ -88,6 +88,9 @@ describe('without users', () => {
       [{ forwarded: 'for=127.0.0.1' }, 403],
       [{ host: 'registry.corp' }, 403],
       [{ host: 'localhost.evil.example' }, 403],
+      [{ origin: 'http://localhost:3000' }, 200],
+      [{ origin: 'https://evil.example' }, 403],
+      [{ origin: 'null' }, 403],
     ];
     for (const [headers, status] of cases) {
       const answer = await service.send('/v2/', { headers: headers ?? {} });
