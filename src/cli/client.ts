@@ -34,7 +34,9 @@ export async function ask(path: string, options: ClientOptions): Promise<Respons
     );
   }
   if (answer.ok) return answer;
-  throw new CommandError(`${base.origin} answers ${answer.status}: ${await explain(answer)}`);
+  throw new CommandError(
+    `${base.origin} answers ${answer.status}: ${await explain(answer, authorization?.startsWith('Basic ') === true)}`,
+  );
 }
 
 function baseUrl({ url, env, config }: ClientOptions): URL {
@@ -71,10 +73,10 @@ async function authorize(base: URL, { config, env, url, user }: ClientOptions): 
   }
 }
 
-/** What an answer says is wrong, and what helps. */
-async function explain(answer: Response): Promise<string> {
+/** What an answer says is wrong, and what helps; `withUser`: a user and a password were given. */
+async function explain(answer: Response, withUser: boolean): Promise<string> {
   const text = await answer.text();
-  if (answer.status === 401)
+  if (answer.status === 401 && !withUser)
     return 'it wants a user; give --user NAME:PASSWORD, or $SHIPLOG_USER and $SHIPLOG_PASSWORD';
   try {
     const body: { errors: { message: string }[] } = JSON.parse(text);

@@ -9,6 +9,10 @@ export function parseOptions<const T extends ParseArgsConfig>(
   try {
     return parseArgs(config);
   } catch (error) {
-    throw new UsageError(`${error instanceof Error ? error.message : String(error)}\n\n${usage}`, { cause: error });
+    const message = error instanceof Error ? error.message : String(error);
+    // Node goes on about arguments that start with a dash.
+    throw new UsageError(`${message.replace(/\. To specify a positional argument .*/s, '')}\n\n${usage}`, {
+      cause: error,
+    });
   }
 }

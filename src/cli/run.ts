@@ -35,7 +35,8 @@ export async function run(context: CommandContext): Promise<number> {
 }
 
 async function dispatch(context: CommandContext): Promise<number> {
-  const [first = 'serve', ...others] = context.args;
+  const [topic] = context.args[0] === 'help' ? context.args.slice(1) : [];
+  const [first = 'serve', ...others] = topic === undefined ? context.args : [topic, '--help'];
   if (['help', '--help', '-h'].includes(first)) {
     context.stdout.write(usage);
     return 0;

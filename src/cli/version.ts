@@ -4,10 +4,15 @@ import { packageRoot } from '../config.ts';
 import type { Command } from './command.ts';
 import { parseOptions } from './options.ts';
 
+const usage = `Usage: shiplog version
+
+Prints the version of shiplog, and of the Node that runs it.
+`;
+
 /** `shiplog version` */
 export const version: Command = async ({ args, stdout }) => {
-  parseOptions('Usage: shiplog version\n', { args: [...args] });
-  stdout.write(`shiplog ${await packageVersion()}, Node ${process.versions.node}\n`);
+  const { values } = parseOptions(usage, { args: [...args], options: { help: { type: 'boolean', short: 'h' } } });
+  stdout.write(values.help === true ? usage : `shiplog ${await packageVersion()}, Node ${process.versions.node}\n`);
   return 0;
 };
 

@@ -21,9 +21,13 @@ describe('the command line', () => {
     [['nonsense'], 2, /^$/, /there is no command "nonsense"[^]*Usage: shiplog/],
     [['constructor'], 2, /^$/, /there is no command/],
     [['--nonsense'], 2, /^$/, /--nonsense[^]*Usage: shiplog/],
-    [['logs', '--nonsense'], 2, /^$/, /--nonsense[^]*Usage: shiplog logs/],
+    [['logs', '--nonsense'], 2, /^$/, /^shiplog: Unknown option '--nonsense'\n\nUsage: shiplog logs/],
     [['serve', 'extra'], 2, /^$/, /extra[^]*Usage: shiplog/],
     [['logs', '--help'], 0, /^Usage: shiplog logs/, /^$/],
+    [['version', '--help'], 0, /^Usage: shiplog version/, /^$/],
+    [['help', 'logs'], 0, /^Usage: shiplog logs/, /^$/],
+    [['help', 'help'], 0, /^Usage: shiplog \[COMMAND\]/, /^$/],
+    [['help', 'nonsense'], 2, /^$/, /there is no command "nonsense"/],
     [['htpasswd', '--help'], 0, /^Usage: shiplog htpasswd/, /^$/],
     [['htpasswd'], 2, /^$/, /give one name/],
     [['htpasswd', 'a:b'], 2, /^$/, /no colon/],
@@ -185,7 +189,7 @@ describe('shiplog logs', () => {
   test.each<[what: string, args: string[], env: () => Record<string, string>, code: number, stderr: RegExp]>([
     ['no server', [], () => away, 1, /no shiplog answers at http:\/\/127\.0\.0\.1:9 .*is it running \(npm start\)/],
     ['no user', [], () => ({ ...env, SHIPLOG_DATA: '/nowhere' }), 1, /401: it wants a user; give --user/],
-    ['a wrong user', ['--user', 'ann:x'], () => env, 1, /401: it wants a user/],
+    ['a wrong user', ['--user', 'ann:x'], () => env, 1, /401: there is no such user, or the password is another/],
     ['a user without a password', ['--user', 'ann'], () => env, 2, /a password is needed too/],
     ['a user', ['--user', 'ann:pw'], () => ({ ...env, SHIPLOG_DATA: '/nowhere' }), 0, /^$/],
     [
