@@ -25,7 +25,6 @@ export class Durability {
 
   /** Gives a file its final name; it is durable after `settleNew`. */
   async place(from: string, to: string): Promise<void> {
-    this.#names.delete(to);
     // Another writer may remove the directory between the two steps.
     for (let attempt = 1; ; attempt += 1) {
       await this.#makeDirectory(to);

@@ -198,6 +198,7 @@ describe('syncs of a directory', () => {
     await durability.sync('/');
     await files.unlink('/root/d/file');
     await files.rmdir('/root/d');
+    await durability.sync('/root');
     await create(files, '/root/new');
     await durability.place('/root/new', '/root/d/file');
     await durability.settleNew('/root/d/file', await files.stat('/root/d/file'));

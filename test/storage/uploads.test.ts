@@ -1,5 +1,6 @@
 import { dirname } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { openDisk } from '../../storage/drivers/disk.ts';
 import { StorageError } from '../../storage/errors.ts';
 import type { Store } from '../../storage/store.ts';
 import { type Call, fault, FaultyFileSystem, type Verdict } from '../support/faulty-fs.ts';
@@ -103,6 +104,98 @@ describe('a call that fails', () => {
     await store.uploads.commit('a', id, digest, body(bytes.subarray(1000)), 1000);
     await using after = await storeOn(files.crash({ loseAll: true }));
     await expectBlob(after);
+  });
+
+  test('what a failure left behind the end of an upload is no part of the blob', async () => {
+    const files = new FaultyFileSystem();
+    await using store = await storeOn(files);
+    const { id } = await store.uploads.create('a');
+    files.before(({ op, path }) => (op === 'datasync' ? fault('EIO', op, path) : undefined));
+    await expect(store.uploads.append('a', id, body(random(6).bytes(5000)))).rejects.toMatchObject({ code: 'EIO' });
+    files.before(undefined);
+    await store.uploads.commit('a', id, digest, body(bytes), 0);
+    await expectBlob(store);
+  });
+
+  test('what a full disk took of a write is given back at once', async () => {
+    const files = new FaultyFileSystem();
+    await using store = await storeOn(files);
+    const { id } = await store.uploads.create('a');
+    await store.uploads.append('a', id, body(bytes.subarray(0, 1000)));
+    let writes = 0;
+    files.before(({ op, path }) => {
+      if (op !== 'writev') return undefined;
+      writes += 1;
+      return writes === 1 ? { short: 700 } : fault('ENOSPC', op, path);
+    });
+    const append = store.uploads.append('a', id, body(bytes.subarray(1000)));
+    await expect(append).rejects.toMatchObject({ code: 'NO_SPACE' });
+    const sizes = [...files.files()].filter(([path]) => path.includes('/data.')).map(([, { length }]) => length);
+    expect(sizes).toEqual([1000]);
+    files.before(undefined);
+    await store.uploads.commit('a', id, digest, body(bytes.subarray(1000)), 1000);
+    await expectBlob(store);
+  });
+});
+
+describe('two requests for one upload', () => {
+  /** A body that gives some bytes, tells so, and hangs until it is told to give the rest. */
+  function hanging(
+    first: Uint8Array,
+    rest: Uint8Array,
+  ): { body: AsyncIterable<Uint8Array>; begun: Promise<void>; goOn: () => void } {
+    const { promise: stuck, resolve: goOn } = Promise.withResolvers<void>();
+    const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
+    async function* pieces(): AsyncGenerator<Uint8Array, void, void> {
+      yield first;
+      begin();
+      await stuck;
+      yield rest;
+    }
+    return { body: pieces(), begun, goOn };
+  }
+
+  test('one that is mistaken does not end one that is right', async () => {
+    await using store = await storeOn(new FaultyFileSystem());
+    const { id } = await store.uploads.create('a');
+    const { body: slow, begun, goOn } = hanging(bytes.subarray(0, 1000), bytes.subarray(1000));
+    const append = store.uploads.append('a', id, slow, 0);
+    await begun;
+    await expect(store.uploads.append('a', id, body(bytes), 77)).rejects.toMatchObject({ code: 'UPLOAD_OUT_OF_ORDER' });
+    goOn();
+    expect(await append).toEqual({ id, offset: 3000 });
+    await store.uploads.commit('a', id, digest, undefined);
+  });
+
+  test('the newer one waits until the older one’s write is over, and hashes nothing again', async () => {
+    const files = new FaultyFileSystem();
+    await using store = await storeOn(files);
+    const large = random(2).bytes(1_200_000);
+    const { id } = await store.uploads.create('a');
+    const { promise: held, resolve: letGo } = Promise.withResolvers<void>();
+    const { promise: writing, resolve: begin } = Promise.withResolvers<void>();
+    let writes = 0;
+    let reads = 0;
+    files.before(async ({ op, path }) => {
+      if (op === 'read' && path.includes('/data.')) reads += 1;
+      if (op !== 'writev' || !path.includes('/data.')) return;
+      writes += 1;
+      if (writes > 1) return;
+      begin();
+      await held;
+    });
+    const { body: slow, goOn } = hanging(large.subarray(0, 600_000), random(3).bytes(600_000));
+    const older = expect(store.uploads.append('a', id, slow)).rejects.toMatchObject({ code: 'UPLOAD_TAKEN_OVER' });
+    await writing;
+    const newer = store.uploads.commit('a', id, sha256(large), body(large.subarray(600_000)));
+    for (let tick = 0; tick < 200; tick += 1) await Promise.resolve();
+    expect(writes).toBe(1);
+    letGo();
+    await newer;
+    goOn();
+    await older;
+    expect(reads).toBe(0);
+    expect(sha256(await collect((await store.blobs.open('a', sha256(large))).body))).toBe(sha256(large));
   });
 });
 
@@ -235,6 +328,47 @@ describe('two processes on one tree', () => {
     await expectBlob(two);
     expect(leftoversOf(files)).toEqual([]);
   });
+});
+
+test('a hash of other bytes than those that are there is not believed, though as many', async () => {
+  const files = new FaultyFileSystem();
+  await using one = await storeOn(files);
+  await using two = await storeOn(files);
+  const { id } = await one.uploads.create('a');
+  const broken = async function* (): AsyncGenerator<Uint8Array, void, void> {
+    yield random(8).bytes(1000);
+    // Meanwhile another process takes the upload over, from its start.
+    await two.uploads.append('a', id, body(bytes.subarray(0, 1000)), 0);
+    throw new Error('connection lost');
+  };
+  await expect(one.uploads.append('a', id, broken())).rejects.toThrow('connection lost');
+  await one.uploads.commit('a', id, digest, body(bytes.subarray(1000)), 1000);
+  await expectBlob(one);
+});
+
+test('who makes a lease’s file late, when others have gone on, gets a later lease', async () => {
+  const fileSystem = new FaultyFileSystem();
+  const [one, two] = [await openDisk({ root, fileSystem }), await openDisk({ root, fileSystem })];
+  await one.uploads.create('u', '');
+  const { promise: held, resolve: letGo } = Promise.withResolvers<void>();
+  const { promise: late, resolve: begin } = Promise.withResolvers<void>();
+  let opens = 0;
+  fileSystem.before(async ({ op, path }) => {
+    if (op !== 'open' || !path.endsWith('/lease.1')) return;
+    opens += 1;
+    if (opens > 1) return;
+    begin();
+    await held;
+  });
+  const opening = two.uploads.open('u');
+  await late;
+  await one.uploads.open('u');
+  const second = await one.uploads.open('u');
+  letGo();
+  const third = await opening;
+  expect([second?.generation, third?.generation]).toEqual([2, 3]);
+  await expect(second?.save('')).rejects.toMatchObject({ code: 'UPLOAD_TAKEN_OVER' });
+  await third?.abort();
 });
 
 test('no more than two pieces of a body wait in memory', async () => {
