@@ -9,38 +9,33 @@ export type Leaf = Extract<Query, { kind: 'words' | 'field' }>;
 
 /** The scalars under a dotted name in a document, as texts: through arrays, and through keys that have dots themselves. */
 export function valuesAt(document: unknown, name: string): string[] {
-  return walk(document, pathOf(name));
+  if (Array.isArray(document)) return document.flatMap((item) => valuesAt(item, name));
+  if (!isObject(document)) return [];
+  const found = Object.hasOwn(document, name) ? scalars(document[name]) : [];
+  for (const { key, rest } of splitsOf(name)) {
+    if (Object.hasOwn(document, key)) found.push(...valuesAt(document[key], rest));
+  }
+  return found;
 }
 
-/** A name, and the ways to part it into a key and what is looked for under it. */
-interface Path {
-  readonly name: string;
-  readonly splits: readonly { readonly key: string; readonly rest: Path }[];
+/** A way to part a name into a key and what is looked for under it. */
+interface Split {
+  readonly key: string;
+  readonly rest: string;
 }
 
-const paths = new Map<string, Path>();
+const splits = new Map<string, readonly Split[]>();
 
 /** Kept, since a name is asked of each document. Names come from users: the memory is bounded. */
-function pathOf(name: string): Path {
-  const known = paths.get(name);
+function splitsOf(name: string): readonly Split[] {
+  const known = splits.get(name);
   if (known !== undefined) return known;
-  const splits: { key: string; rest: Path }[] = [];
+  const found: Split[] = [];
   for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1)) {
-    splits.push({ key: name.slice(0, dot), rest: pathOf(name.slice(dot + 1)) });
+    found.push({ key: name.slice(0, dot), rest: name.slice(dot + 1) });
   }
-  const path = { name, splits };
-  if (paths.size >= 1000) paths.clear();
-  paths.set(name, path);
-  return path;
-}
-
-function walk(value: unknown, path: Path): string[] {
-  if (Array.isArray(value)) return value.flatMap((item) => walk(item, path));
-  if (!isObject(value)) return [];
-  const found = Object.hasOwn(value, path.name) ? scalars(value[path.name]) : [];
-  for (const { key, rest } of path.splits) {
-    if (Object.hasOwn(value, key)) found.push(...walk(value[key], rest));
-  }
+  if (splits.size >= 250) splits.clear();
+  splits.set(name, found);
   return found;
 }
 
