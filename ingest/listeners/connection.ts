@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { Block, Source } from '../block.ts';
 import type { Log } from '../log.ts';
 import { SpoolError } from '../spool/errors.ts';
+import type { Budget } from './budget.ts';
 import { Framer, type Piece } from './framing.ts';
 import { arrival, type ListenerOptions } from './listener.ts';
 
@@ -21,6 +22,8 @@ export interface ConnectionOptions {
   readonly maxFrame: number;
   /** Above so many uncommitted bytes nothing more is read. */
   readonly window: number;
+  /** The uncommitted bytes of all connections; while it is exceeded, nothing more is read. */
+  readonly budget: Budget;
   readonly counters: ConnectionCounters;
   readonly log: Log;
   /** Aborts the waiting for a spool that is full. */
@@ -127,25 +130,27 @@ export class Connection {
   }
 
   /** Stops or goes on reading. */
-  #steer(): void {
-    const { socket, spool, window } = this.#options;
+  readonly #steer = (): void => {
+    const { socket, spool, window, budget } = this.#options;
     if (this.#ended || socket.destroyed) return;
     const stop = this.#refused.length > 0 || this.#recovering || spool.full;
-    if (stop || this.#uncommitted > window) {
+    if (stop || budget.exceeded || this.#uncommitted > window) {
       socket.pause();
       if (stop) void this.#recover();
+      else if (budget.exceeded) budget.wait(this.#steer);
     } else if (socket.isPaused() && this.#uncommitted <= window / 2) {
       socket.resume();
     }
-  }
+  };
 
   #send(pieces: readonly Piece[]): void {
-    const { source, counters } = this.#options;
+    const { source, counters, budget } = this.#options;
     for (const piece of pieces) {
       if (piece.flags.cut === true) counters.cutFrames += 1;
       const block: Block = { ...piece, source, arrivedAt: arrival() };
       if (this.#uncommitted === 0) this.#idle = Promise.withResolvers<void>();
       this.#uncommitted += block.payload.length;
+      budget.take(block.payload.length);
       this.#place += 1;
       if (this.#refused.length > 0 || this.#recovering) this.#refused.push({ place: this.#place, block });
       else void this.#commit(block, this.#place);
@@ -213,6 +218,7 @@ export class Connection {
 
   #settle(block: Block): void {
     this.#uncommitted -= block.payload.length;
+    this.#options.budget.give(block.payload.length);
     if (this.#uncommitted === 0) this.#idle.resolve();
   }
 

@@ -13,7 +13,7 @@ const empty = new Uint8Array(0);
  * The framing is decided from the first bytes, and kept: octet counting (RFC 6587 section 3.4.1) if they are a count and
  * a PRI, else LF. A frame over `maxFrame` bytes is cut at each `maxFrame`th byte, whatever the chunks that it came in.
  * Of a counted frame the pieces are of kind `datagrams`, since each needs a length of its own. A bad count turns the
- * rest of the stream into LF frames.
+ * rest of the stream into LF frames. A count is no content: of a frame that is cut, or that the stream ends in, it is not kept.
  */
 export class Framer {
   readonly #maxFrame: number;

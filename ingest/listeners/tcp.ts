@@ -3,12 +3,13 @@ import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Source } from '../block.ts';
 import { plainAddress } from '../parse/tagger.ts';
+import { Budget } from './budget.ts';
 import { Connection, type ConnectionCounters } from './connection.ts';
 import type { ListenAddress, Listener, ListenerOptions } from './listener.ts';
 
 /** Bounds of a TCP listener, each with a default. Sizes in bytes, times in ms. */
 export interface TcpListenerOptions extends ListenerOptions {
-  /** Connections at once; more are closed at once. 10,000. */
+  /** Connections at once, with those whose bytes are not committed yet; more are reset. 10,000. */
   readonly maxConnections?: number;
   /** A connection that says nothing for so long is reset; Docker's driver then connects again. 24 hours. */
   readonly silence?: number;
@@ -16,12 +17,16 @@ export interface TcpListenerOptions extends ListenerOptions {
   readonly restBudget?: number;
   /** A connection with more uncommitted bytes is not read. 4 MiB. */
   readonly window?: number;
+  /** With more uncommitted bytes of all connections together none is read. 128 MiB. */
+  readonly windowBudget?: number;
 }
 
 /** After so many ms of silence the kernel asks whether the peer is still there. */
 const keepAlive = 60_000;
 /** How long a connection must be silent until it is reset when the listener ends. */
 const drainSilence = 1000;
+/** How often it is told that connections are refused, at most. */
+const refusalNotes = 5000;
 
 /**
  * Syslog over TCP (RFC 6587): octet counting or LF, decided for each connection.
@@ -29,7 +34,6 @@ const drainSilence = 1000;
  */
 export async function openTcpListener(options: TcpListenerOptions): Promise<Listener> {
   const server = createServer({ keepAlive: true, keepAliveInitialDelay: keepAlive });
-  server.maxConnections = options.maxConnections ?? 10_000;
   const listener = new TcpListener(server, options);
   server.listen({ host: options.listen.host, port: options.listen.port, backlog: 1024 });
   await once(server, 'listening');
@@ -41,7 +45,9 @@ class TcpListener implements Listener {
   readonly #options: TcpListenerOptions;
   readonly #connections = new Set<Connection>();
   readonly #stop = new AbortController();
+  readonly #budget: Budget;
   #held = 0;
+  #refusalToldAt = -Infinity;
   readonly #counts: ConnectionCounters & { accepted: number; refused: number } = {
     accepted: 0,
     refused: 0,
@@ -55,10 +61,8 @@ class TcpListener implements Listener {
   constructor(server: Server, options: TcpListenerOptions) {
     this.#server = server;
     this.#options = options;
+    this.#budget = new Budget(options.windowBudget ?? 128 * 1024 * 1024);
     server.on('connection', (socket) => this.#accept(socket));
-    server.on('drop', () => {
-      this.#counts.refused += 1;
-    });
   }
 
   get address(): ListenAddress {
@@ -85,6 +89,8 @@ class TcpListener implements Listener {
     const { remoteAddress, remotePort } = socket;
     // It was gone before it was accepted.
     if (remoteAddress === undefined || remotePort === undefined) return void socket.destroy();
+    const { maxConnections = 10_000 } = this.#options;
+    if (this.#connections.size >= maxConnections) return this.#refuse(socket, remoteAddress, maxConnections);
     const { spool, maxFrame, window = 4 * 1024 * 1024, silence = 24 * 3600 * 1000, log, clusterOf } = this.#options;
     const peer = { address: plainAddress(remoteAddress), port: remotePort };
     const cluster = clusterOf(peer.address);
@@ -98,6 +104,7 @@ class TcpListener implements Listener {
       spool,
       maxFrame,
       window,
+      budget: this.#budget,
       counters: this.#counts,
       log,
       signal: this.#stop.signal,
@@ -105,6 +112,16 @@ class TcpListener implements Listener {
     });
     this.#connections.add(taken);
     void taken.done.then(() => this.#connections.delete(taken));
+  }
+
+  /** By a reset: after a FIN Docker's driver would lose its next line. */
+  #refuse(socket: Socket, address: string, maxConnections: number): void {
+    this.#counts.refused += 1;
+    socket.resetAndDestroy();
+    if (performance.now() < this.#refusalToldAt + refusalNotes) return;
+    this.#refusalToldAt = performance.now();
+    const { refused } = this.#counts;
+    this.#options.log.warn({ address, maxConnections, refused }, 'a connection was refused: there are too many');
   }
 
   /** Cuts the largest unfinished frames until the rest fits. */

@@ -140,13 +140,38 @@ test('on drain all that was sent is in the spool, and then the connection is res
   await expect(client(listener)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
 });
 
-test('more connections than allowed are refused, and counted', async () => {
-  const spool = new FakeSpool();
-  await using listener = await tcp(spool, { maxConnections: 1 });
+test('more connections than allowed are reset, counted and told once', async () => {
+  const warn = vi.fn();
+  await using listener = await tcp(new FakeSpool(), { maxConnections: 1, log: { ...quiet, warn } });
   await client(listener);
-  const second = await client(listener);
-  await closed(second);
-  expect(listener.counters).toMatchObject({ accepted: 1, refused: 1 });
+  for (let more = 0; more < 2; more += 1) {
+    const socket = connect(listener.address.port, listener.address.host);
+    const [error] = await once(socket, 'error');
+    expect(error).toMatchObject({ code: 'ECONNRESET' });
+  }
+  expect(listener.counters).toMatchObject({ accepted: 1, refused: 2 });
+  expect(warn).toHaveBeenCalledOnce();
+});
+
+test('what all connections together have uncommitted is bounded, and all is kept in the end', async () => {
+  const spool = new FakeSpool();
+  const commit = Promise.withResolvers<void>();
+  const append = spool.append.bind(spool);
+  vi.spyOn(spool, 'append').mockImplementation(async (block) => {
+    await commit.promise;
+    await append(block);
+  });
+  await using listener = await tcp(spool, { windowBudget: 500_000 });
+  const line = `<1>${'x'.repeat(999)}`;
+  const sockets = await Promise.all(Array.from({ length: 10 }, () => client(listener)));
+  for (const socket of sockets) socket.end(`${line}\n`.repeat(1000));
+  await until(() => expect(listener.counters['bytes']).toBeGreaterThan(500_000));
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  expect(listener.counters['bytes']).toBeLessThan(2_000_000);
+  commit.resolve();
+  await until(() => expect(listener.counters['connections']).toBe(0));
+  expect(spool.frames).toHaveLength(10_000);
+  expect(new Set(spool.frames)).toEqual(new Set([line]));
 });
 
 test('a silent connection is reset', async () => {
