@@ -20,7 +20,7 @@ const anywhere = {
 };
 
 test('it says where it listens, takes requests and logs, and ends at SIGTERM with 0', async () => {
-  const server = spawnShiplog(['serve'], { ...anywhere, SHIPLOG_DATA: join(folder, 'one') });
+  await using server = spawnShiplog(['serve'], { ...anywhere, SHIPLOG_DATA: join(folder, 'one') });
   const started = await server.logged('started');
   expect(started).toMatchObject({ 'syslog udp': 'off', logs: 'embedded store', data: join(folder, 'one') });
   expect(started['users']).toMatch(/npx shiplog htpasswd NAME/);
@@ -36,7 +36,7 @@ test('it says where it listens, takes requests and logs, and ends at SIGTERM wit
 });
 
 test('a second signal ends it at once', async () => {
-  const server = spawnShiplog([], {
+  await using server = spawnShiplog([], {
     ...anywhere,
     SHIPLOG_DATA: join(folder, 'two'),
     SHIPLOG_HTTP_SHUTDOWN_GRACE: '1h',

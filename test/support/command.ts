@@ -37,8 +37,8 @@ export async function shiplogProcess(
   return { code: child.exitCode, stdout, stderr };
 }
 
-/** A command that goes on until it is ended. */
-export interface Running {
+/** A command that goes on until it is ended; disposing kills it. */
+export interface Running extends AsyncDisposable {
   /** The first line of its log that has this message. */
   logged(message: string): Promise<Record<string, unknown>>;
   /** Sends a signal and waits for the end: exit code, or the signal that it died of. */
@@ -65,6 +65,10 @@ export function spawnShiplog(args: readonly string[], env: NodeJS.ProcessEnv): R
       child.kill(signal);
       await closed;
       return [child.exitCode, child.signalCode];
+    },
+    async [Symbol.asyncDispose]() {
+      child.kill('SIGKILL');
+      await closed;
     },
   };
 }
