@@ -48,6 +48,8 @@ export interface Running extends AsyncDisposable {
 /** Starts it as a process of its own. */
 export function spawnShiplog(args: readonly string[], env: NodeJS.ProcessEnv): Running {
   const child = spawn(process.execPath, [main, ...args], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  // A test that is out of time does not dispose.
+  process.once('exit', () => child.kill('SIGKILL'));
   const closed = once(child, 'close');
   let output = '';
   child.stdout.on('data', (chunk) => (output += String(chunk)));

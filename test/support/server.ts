@@ -63,6 +63,8 @@ export async function startServer(settings: Record<string, string> = {}): Promis
     async start() {
       const started = spawn(process.execPath, [join(root, 'src/main.ts')], { env, stdio: ['ignore', 'pipe', 'pipe'] });
       child = started;
+      // A test that is out of time does not dispose.
+      process.once('exit', () => started.kill('SIGKILL'));
       for (const stream of [started.stdout, started.stderr]) stream.on('data', (chunk) => (output += String(chunk)));
       for (let attempt = 0; attempt < 600; attempt += 1) {
         if (started.exitCode !== null) break;
