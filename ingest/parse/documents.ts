@@ -307,7 +307,7 @@ function claimsOf(hostname: string | undefined, tag: DockerTag | undefined): Cla
 
 const none: readonly string[] = [];
 
-/** The frames of a block as texts, without the CR at their end. A block of ASCII alone is decoded at once. */
+/** The frames of a block as texts, without the CR or NUL at their end. A block of ASCII alone is decoded at once. */
 function* textsOf(block: StoredBlock): Generator<Text, void, undefined> {
   const { buffer, byteOffset, byteLength } = block.payload;
   const bytes = Buffer.from(buffer, byteOffset, byteLength);
@@ -321,11 +321,11 @@ function* textsOf(block: StoredBlock): Generator<Text, void, undefined> {
   }
 }
 
-/** A counted frame and a datagram may end in LF; a terminal leaves CR. */
+/** A counted frame and a datagram may end in LF; a terminal leaves CR, and Python's SysLogHandler NUL. */
 function endOfContent(bytes: Buffer, { start, end, cut }: Frame): number {
   if (cut) return end;
   const line = end > start && bytes[end - 1] === 0x0a ? end - 1 : end;
-  return line > start && bytes[line - 1] === 0x0d ? line - 1 : line;
+  return line > start && (bytes[line - 1] === 0x0d || bytes[line - 1] === 0) ? line - 1 : line;
 }
 
 function tagsOf(frame: Frame, invalid: boolean): string[] {

@@ -106,6 +106,15 @@ test('a line of a tagged container becomes this document', async () => {
   expect(rendered?.document.record).toMatchObject({ timestamp: arrival + 123456, createdAt: arrival, host: 'node1' });
 });
 
+test.each<[what: string, payload: string | Uint8Array, extra: Extra]>([
+  ['a line of a terminal', '<13>app: text\r\n', {}],
+  ["a datagram of Python's", joinDatagrams([Buffer.from('<13>app: text\0')]), { kind: 'datagrams' }],
+  ['a datagram with LF', joinDatagrams([Buffer.from('<13>app: text\n')]), { kind: 'datagrams' }],
+  ["a line of Python's", '<13>app: text\0\n', {}],
+])('what ends %s is no part of the message', async (_what, payload, extra) => {
+  expect(await parsed(payload, extra)).toMatchObject([{ message: 'text' }]);
+});
+
 test('ids are 40 characters that sort as offsets and bases do', async () => {
   const ids = async (extra: Extra): Promise<string[]> =>
     (await render(line('a').repeat(50), extra)).map(({ document }) => document.record.id);
