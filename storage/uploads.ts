@@ -11,6 +11,9 @@ import type { RepositoryName } from './names.ts';
 /** Bytes that are gathered before they are written. */
 const batchSize = 512 * 1024;
 
+/** Bytes that all uploads of a store gather, at most; beyond it each writes what it gets. */
+const mostGathered = 128 * 1024 * 1024;
+
 /** What stands in an upload's note. */
 interface Note {
   readonly name: string;
@@ -31,6 +34,7 @@ interface LiveHash {
 export class Uploads {
   readonly #driver: Driver;
   readonly #hashes = new BoundedMap<string, LiveHash>(1000);
+  readonly #gathered = { bytes: 0 };
 
   constructor(driver: Driver) {
     this.#driver = driver;
@@ -101,7 +105,7 @@ export class Uploads {
     if (known !== undefined) known.hash = undefined;
     const live: LiveHash = { generation: lease.generation, hash: inherited };
     this.#hashes.set(id, live);
-    const session = new Session(name, lease, live);
+    const session = new Session(name, lease, live, this.#gathered);
     if (at !== undefined && at !== lease.offset) {
       await session.save();
       throw new UploadOutOfOrderError(lease.offset, at);
@@ -115,12 +119,15 @@ class Session {
   readonly lease: UploadLease;
   readonly #name: RepositoryName;
   readonly #live: LiveHash;
+  /** By all uploads. */
+  readonly #gathered: { bytes: number };
   /** Of all bytes as the request found them, where that was known. */
   readonly #saved: SavedHash | undefined;
   #hashing = false;
 
-  constructor(name: RepositoryName, lease: UploadLease, live: LiveHash) {
+  constructor(name: RepositoryName, lease: UploadLease, live: LiveHash, gathered: { bytes: number }) {
     this.#name = name;
+    this.#gathered = gathered;
     this.lease = lease;
     this.#live = live;
     if (live.hash?.length !== lease.offset) live.hash = undefined;
@@ -176,17 +183,22 @@ class Session {
     let size = 0;
     let writing = Promise.resolve();
     const flush = async (): Promise<void> => {
-      await writing;
-      writing = this.#write(batch);
-      writing.catch(() => undefined);
-      batch = [];
-      size = 0;
+      try {
+        await writing;
+        writing = this.#write(batch);
+        writing.catch(() => undefined);
+      } finally {
+        this.#gathered.bytes -= size;
+        batch = [];
+        size = 0;
+      }
     };
     try {
       for await (const chunk of body) {
         batch.push(chunk);
         size += chunk.length;
-        if (size >= batchSize) await flush();
+        this.#gathered.bytes += chunk.length;
+        if (size >= batchSize || this.#gathered.bytes > mostGathered) await flush();
       }
     } finally {
       if (size > 0) await flush();
