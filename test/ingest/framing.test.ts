@@ -139,3 +139,51 @@ test('counted frames come out as they went in, in any chunks', () => {
     ),
   );
 });
+
+const hostile = fc
+  .array(
+    fc.constantFrom('12 ', '30 ', '3 ', '99999999 ', '1', '0', ' ', '<', '1>', '<30>', '\n', '5 <1>ab', '25 <1>', 'x'),
+    {
+      maxLength: 20,
+    },
+  )
+  .map((parts) => `5 <1>ab${parts.join('')}`);
+
+/** What is left of the stream after all pieces: of `datagrams` the counts are not in them. */
+function rest(stream: string, pieces: readonly Piece[]): string {
+  let at = 0;
+  for (const piece of pieces) {
+    const text = piece.kind === 'datagrams' ? contents(piece).join('') : Buffer.from(piece.payload).toString('latin1');
+    const left = stream.slice(at);
+    const count =
+      piece.kind === 'datagrams' && piece.flags.continued !== true ? (/^\d+ /.exec(left)?.[0].length ?? 0) : 0;
+    expect(left.slice(count).startsWith(text)).toBe(true);
+    at += count + text.length;
+  }
+  return stream.slice(at);
+}
+
+test('hostile counted streams in any chunks: the same frames, and nothing but counts is missing', () => {
+  fc.assert(
+    fc.property(
+      hostile,
+      fc.integer({ min: 1, max: 40 }),
+      fc.array(fc.integer({ min: 1, max: 6 }), { minLength: 1 }),
+      (stream, maxFrame, sizes) => {
+        const chunks: string[] = [];
+        for (let at = 0; at < stream.length;) {
+          const size = sizes[chunks.length % sizes.length] ?? 1;
+          chunks.push(stream.slice(at, at + size));
+          at += size;
+        }
+        const whole = frame([stream], maxFrame);
+        const parts = frame(chunks, maxFrame);
+        expect(parts.pieces.flatMap(contents)).toEqual(whole.pieces.flatMap(contents));
+        expect(parts.badCounts).toBe(whole.badCounts);
+        expect(rest(stream, whole.pieces)).toMatch(/^(?:\d+ )?$/);
+        expect(rest(stream, parts.pieces)).toMatch(/^(?:\d+ )?$/);
+      },
+    ),
+    { numRuns: 1000 },
+  );
+});
