@@ -387,6 +387,52 @@ test('a JSON record without a message has its own text as one, and its sender as
   expect(document).toMatchObject({ message: '{"a":1}', host: { name: '10.0.0.9' }, fields: { a: 1 } });
 });
 
+test('a number that JavaScript cannot hold is kept as the text that it came as', async () => {
+  const text =
+    '{"message":"m","trace.id":12345678901234567890,"id":-9007199254740993,"huge":1e999,"tiny":1e-999,"n":1e3,"half":0.50,' +
+    '"list":[0.12345678901234567890,12345678901234567168,-0.0],"time":1785744000123456789}\n';
+  const [document] = await parsed(text, { kind: 'json-records' });
+  expect(document).toMatchObject({
+    '@timestamp': '2026-08-03T08:00:00.123457Z',
+    trace: { id: '12345678901234567890' },
+    fields: {
+      id: '-9007199254740993',
+      huge: '1e999',
+      tiny: '1e-999',
+      n: 1000,
+      half: 0.5,
+      list: ['0.12345678901234567890', '12345678901234567168', 0],
+    },
+  });
+});
+
+test('no document says a key twice, whatever a record says', async () => {
+  const keys =
+    'message msg log log.level level error error.message service service.name trace trace.id host host.name tags fields event shiplog shiplog.stream stream container container.image container.image.name container.image.tag image cluster orchestrator __proto__ constructor toJSON name id syslog tag type time source data_stream'
+      .split(' ')
+      .concat('', '\0', '\ud800', 'k'.repeat(300), `${'k'.repeat(299)}x`);
+  const { value } = fc.letrec<{ value: string; object: string }>((tie) => ({
+    value: fc.oneof(
+      { maxDepth: 4 },
+      fc.constantFrom('""', '"x"', '1', '1e999', 'null', '"\\ud800\\u0000"'),
+      tie('object'),
+    ),
+    object: fc
+      .array(fc.tuple(fc.constantFrom(...keys), tie('value')), { maxLength: 8 })
+      .map((members) => `{${members.map(([key, member]) => `${JSON.stringify(key)}:${member}`).join(',')}}`),
+  }));
+  const records = fc.array(fc.tuple(fc.constantFrom(...keys), value), { maxLength: 10 });
+  await fc.assert(
+    fc.asyncProperty(records, async (members) => {
+      const text = `{${members.map(([key, member]) => `${JSON.stringify(key)}:${member}`).join(',')}}\n`;
+      const [rendered] = await render(text, { kind: 'json-records' });
+      const json = rendered?.document.json ?? '';
+      // Written once more by JavaScript, which keeps the last of two, it would be shorter.
+      expect(JSON.stringify(JSON.parse(json))).toBe(json);
+    }),
+  );
+});
+
 test('__proto__ is a key like another; keys are cut, NULs replaced, and depth bounded', async () => {
   const deep = `${'{"d":'.repeat(30)}1${'}'.repeat(30)}`;
   const text = `{"message":"m","__proto__":{"polluted":1},"${'k'.repeat(5000)}":1,"a\\u0000b":2,"deep":${deep}}\n`;
