@@ -52,6 +52,8 @@ export interface Pipeline extends AsyncDisposable {
   /** @throws {SinkError} when the sink is away. */
   search(request: SearchRequest, signal: AbortSignal): Promise<SearchPage>;
   status(): PipelineStatus;
+  /** Ends the listeners, within the grace. Blocks are still accepted. Disposing does this first. */
+  drain(): Promise<void>;
 }
 
 const deadLetterBytes = 256 * 1024 * 1024;
@@ -75,11 +77,16 @@ export async function openPipeline(options: PipelineOptions): Promise<Pipeline> 
 
   const listeners = new Map<'tcp' | 'udp', Listener>();
   const { tcp, udp, maxFrame } = options.syslog;
-  stack.defer(async () => {
-    graceEnds = performance.now() + options.shutdownGrace;
-    await Promise.all([...listeners.values()].map((listener) => listener.drain(options.shutdownGrace)));
-    await Promise.all([...listeners.values()].map((listener) => listener[Symbol.asyncDispose]()));
-  });
+  let draining: Promise<void> | undefined;
+  const drain = (): Promise<void> => {
+    draining ??= (async () => {
+      graceEnds = performance.now() + options.shutdownGrace;
+      await Promise.all([...listeners.values()].map((listener) => listener.drain(options.shutdownGrace)));
+      await Promise.all([...listeners.values()].map((listener) => listener[Symbol.asyncDispose]()));
+    })();
+    return draining;
+  };
+  stack.defer(drain);
   const common = { spool, maxFrame, clusterOf, log };
   if (tcp !== undefined) listeners.set('tcp', await openTcpListener({ ...common, listen: tcp }));
   if (udp !== undefined) listeners.set('udp', await openUdpListener({ ...common, listen: udp }));
@@ -100,6 +107,7 @@ export async function openPipeline(options: PipelineOptions): Promise<Pipeline> 
         listeners: Object.fromEntries([...listeners].map(([name, { counters }]) => [name, counters])),
       };
     },
+    drain,
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
   };
 }

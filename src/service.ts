@@ -58,6 +58,12 @@ export async function startService(config: Config, { log, openPipeline = openLog
   const userFile = stack.use(
     await openUserFile({ file: config.auth.htpasswd, seenFile: usersSeenFile(config.data), log }),
   );
+  if (userFile.access.mode === 'open' && userFile.broken !== undefined) {
+    // Whoever made that file does not expect a server that is open to all.
+    throw new StartError(
+      `auth.htpasswd is ${userFile.file}, and cannot be used: ${userFile.broken}; make its users with: ${makeUser}`,
+    );
+  }
   if (userFile.access.mode === 'open' && !isLoopback(config.http.listen.host)) {
     throw new StartError(
       `http.listen is ${config.http.listen.host}, which other machines can reach, and there are no users yet; ` +
@@ -94,7 +100,7 @@ export async function startService(config: Config, { log, openPipeline = openLog
       app.use(registryRouter({ store, delete: config.storage.delete }).routes());
     },
   });
-  const http = stack.use(
+  const http = stack.adopt(
     await listenHttp(handler, {
       listen: config.http.listen,
       idleTimeout: config.http.idle_timeout,
@@ -102,6 +108,8 @@ export async function startService(config: Config, { log, openPipeline = openLog
     }).catch((error: unknown) => {
       throw explainListen('http.listen', config.http.listen, error);
     }),
+    // One grace for both: requests are finished while the syslog connections are.
+    async (server) => void (await Promise.all([server[Symbol.asyncDispose](), pipeline.drain()])),
   );
 
   const parts = stack.move();

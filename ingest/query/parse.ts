@@ -150,6 +150,7 @@ function term(token: Term): Query {
     case 'keyword':
       if (token.field === 'image') return image(token.glyphs);
       if (token.field === 'container') return container(pattern);
+      if (token.field === 'digest') return digest(pattern);
       return { kind: 'field', fields: names, pattern };
   }
 }
@@ -194,7 +195,7 @@ function image(glyphs: readonly Glyph[]): Query {
     operands.push({ kind: 'field', fields: ['container.image.tag'], pattern: toPattern(tag) });
   }
   if (at >= 0) {
-    operands.push({ kind: 'field', fields: ['container.image.hash.all'], pattern: toPattern(glyphs.slice(at + 1)) });
+    operands.push(digest(toPattern(glyphs.slice(at + 1))));
   }
   return join('and', operands);
 }
@@ -210,6 +211,16 @@ function container(pattern: Pattern): Query {
       { kind: 'field', fields: ['container.id'], pattern: [name, ''] },
     ],
   };
+}
+
+/** A digest, or its start as Docker shows it: 12 hex digits or more, with or without the algorithm. */
+function digest(pattern: Pattern): Query {
+  const fields = ['container.image.hash.all'];
+  const [value = ''] = pattern;
+  const [, algorithm = 'sha256', hex = ''] = /^(?:(sha256|sha512):)?([0-9a-f]{12,128})$/.exec(value) ?? [];
+  const isStart = pattern.length === 1 && hex !== '' && hex.length !== (algorithm === 'sha256' ? 64 : 128);
+  if (isStart) return { kind: 'field', fields, pattern: [`${algorithm}:${hex}`, ''] };
+  return { kind: 'field', fields, pattern: pattern.length === 1 && hex !== '' ? [`${algorithm}:${hex}`] : pattern };
 }
 
 /** Literal pieces between wildcards; wildcards side by side are one. */

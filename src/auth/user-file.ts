@@ -19,6 +19,8 @@ export interface UserFile extends Disposable {
   readonly file: string;
   /** As it was when the file was looked at last. */
   readonly access: Access;
+  /** What is wrong with the file; undefined: nothing. */
+  readonly broken: string | undefined;
   /** Looks at the file now. */
   refresh(): Promise<void>;
 }
@@ -76,7 +78,7 @@ export async function openUserFile({ file, seenFile, log }: UserFileOptions): Pr
     version = now;
   }
 
-  let complaint = '';
+  let broken: string | undefined;
   /** One look at a time; whoever asks during one gets another that starts after it. */
   async function refresh(): Promise<void> {
     const before = running;
@@ -84,12 +86,12 @@ export async function openUserFile({ file, seenFile, log }: UserFileOptions): Pr
       await before;
       try {
         await look();
-        complaint = '';
+        broken = undefined;
       } catch (error) {
         const message = error instanceof Error ? error.message : String(error);
-        if (message !== complaint)
+        if (message !== broken)
           log.error({ file, reason: message }, 'the htpasswd file is broken; users stay as they were');
-        complaint = message;
+        broken = message;
       }
     })();
     running = mine;
@@ -103,6 +105,9 @@ export async function openUserFile({ file, seenFile, log }: UserFileOptions): Pr
     file,
     get access() {
       return access;
+    },
+    get broken() {
+      return broken;
     },
     refresh,
     [Symbol.dispose]: () => clearInterval(timer),

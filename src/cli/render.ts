@@ -8,7 +8,7 @@ const colours: readonly [levels: RegExp, code: number][] = [
 ];
 
 /**
- * A record as a line for people: time, cluster/host, container or service, image:tag@digest, level, message. Of the
+ * A record as a line for people: time, cluster/host, container (or service, or program), image:tag@digest, level, message. Of the
  * digest 12 hex digits stand for the whole, as Docker has it. What could steer a terminal is made visible; what is not
  * known is `-`.
  */
@@ -17,17 +17,22 @@ export function renderRecord(record: unknown, { colour }: { colour: boolean }): 
   const fields = [
     read(record, '@timestamp'),
     joined([read(record, 'orchestrator.cluster.name'), ''], [read(record, 'host.name'), '/']),
-    read(record, 'container.name') ?? read(record, 'service.name'),
+    read(record, 'container.name') ??
+      read(record, 'service.name') ??
+      read(record, 'container.id')?.slice(0, 12) ??
+      read(record, 'log.syslog.appname'),
     joined(
       [read(record, 'shiplog.image.repository') ?? read(record, 'container.image.name'), ''],
       [read(record, 'container.image.tag'), ':'],
       [read(record, 'container.image.hash.all')?.replace(/^(\w+:\w{12})\w+$/, '$1'), '@'],
     ),
   ].map((field) => escapeControls(field ?? '-'));
+  // A tab steers nothing, and stack traces are full of them.
+  const message = (read(record, 'message') ?? '').split('\t').map(escapeControls).join('\t');
   const code = colours.find(([levels]) => levels.test(level ?? ''))?.[1];
   const shown = escapeControls(level ?? '-');
   fields.push(colour && code !== undefined ? `\u001b[${code}m${shown}\u001b[0m` : shown);
-  return `${fields.join(' ')} ${escapeControls(read(record, 'message') ?? '')}`;
+  return `${fields.join(' ')} ${message}`;
 }
 
 /** A record as JSON on one line; the control characters that JSON lets stand are escaped in its way. */

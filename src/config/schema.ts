@@ -37,7 +37,7 @@ export function configSchema(base: string) {
         listen: address.prefault('127.0.0.1:5000'),
         trusted_proxies: z.array(network, { error: 'expected a list of networks' }).default([]),
         idle_timeout: duration.prefault('60s'),
-        shutdown_grace: duration.prefault('20s'),
+        shutdown_grace: duration.prefault('8s'),
       })
       .prefault({}),
     auth: z.strictObject({ htpasswd: path(base).optional() }).prefault({}),

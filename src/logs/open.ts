@@ -62,6 +62,7 @@ function present(pipeline: Pipeline, counts: RendererCounts): LogPipeline & Asyn
     accept: (block) => pipeline.accept(block),
     search: (request, signal) => pipeline.search(request, signal),
     status: () => ({ ...pipeline.status(), ...counts }),
+    drain: () => pipeline.drain(),
     [Symbol.asyncDispose]: () => pipeline[Symbol.asyncDispose](),
   };
 }

@@ -114,6 +114,14 @@ describe('without users', () => {
   });
 });
 
+test('a file without a usable line, where there never were users, is an error at the start, not a server open to all', async () => {
+  const start = startTestService({ users: 'ann:$apr1$x$y' });
+  await expect(start).rejects.toThrow(StartError);
+  await expect(start).rejects.toThrow(
+    /auth\.htpasswd is .*no line with a bcrypt hash; make its users with: npx shiplog/,
+  );
+});
+
 test('with users it may listen off the loopback', async () => {
   await using service = await startTestService({ users, env: { SHIPLOG_HTTP_LISTEN: '0.0.0.0:0' } });
   expect(

@@ -9,6 +9,7 @@ const hashOf = (password: string, cost = '10'): string => `$2y$${cost}$${passwor
 /** Users in memory; a "hash" ends in the password. */
 class World implements UserFile, Comparer {
   readonly file = 'htpasswd';
+  readonly broken = undefined;
   access: Access;
   /** What the next look at the file finds. */
   next: Access | undefined;

@@ -40,7 +40,7 @@ test('without any configuration there are defaults for all, and everything liste
       listen: { host: '127.0.0.1', port: 5000 },
       trusted_proxies: [],
       idle_timeout: 60_000,
-      shutdown_grace: 20_000,
+      shutdown_grace: 8_000,
     },
     auth: { htpasswd: join(root, 'data/htpasswd') },
     storage: { delete: true, index_max_age: 60_000, disk: { root: join(root, 'data/registry') } },
@@ -72,7 +72,7 @@ test('the configuration is frozen, down to its leaves', () => {
 test('the environment wins over the file, and the file over the defaults', () => {
   const text = 'http: { listen: "127.0.0.1:1", idle_timeout: 5s }';
   const { http } = load(text, { SHIPLOG_HTTP_LISTEN: '[::1]:2' });
-  expect(http).toMatchObject({ listen: { host: '::1', port: 2 }, idle_timeout: 5000, shutdown_grace: 20_000 });
+  expect(http).toMatchObject({ listen: { host: '::1', port: 2 }, idle_timeout: 5000, shutdown_grace: 8_000 });
 });
 
 test('$SHIPLOG_CONFIG names the file, --config wins over it', () => {

@@ -68,6 +68,8 @@ export class FakePipeline implements LogPipeline, AsyncDisposable {
     return this.blocks.flatMap(({ payload }) => Buffer.from(payload).toString().split('\n').slice(0, -1));
   }
 
+  async drain(): Promise<void> {}
+
   async [Symbol.asyncDispose](): Promise<void> {}
 }
 
