@@ -220,11 +220,14 @@ test('when commits fail now and then, all lines of a connection are in the spool
   onTestFinished(() => void vi.useRealTimers());
   const disk = new FaultyFileSystem();
   let syncs = 0;
-  disk.before(({ op, path }) => {
+  disk.before(async ({ op, path }) => {
     if (op !== 'datasync' || !path.endsWith('.segment')) return undefined;
     syncs += 1;
-    // One failure is mended by the spool itself; a second one in a row is told.
-    return syncs % 8 < 2 || syncs % 8 === 4 ? fault('EIO', op, path) : undefined;
+    // One failure is mended by the spool itself; a second one in a row is told. Four: the next attempt is refused too.
+    const fails = syncs % 24 === 4 || syncs % 24 === 5 || (syncs >= 12 && syncs < 16);
+    // Meanwhile more comes, and is refused behind it.
+    await new Promise((resolve) => setTimeout(resolve, 2));
+    return fails ? fault('EIO', op, path) : undefined;
   });
   const spool = await new Machine().open(disk, { segmentSize: 1 << 16 });
   const append = vi.spyOn(spool, 'append');
@@ -234,7 +237,7 @@ test('when commits fail now and then, all lines of a connection are in the spool
   for (const [index, line] of lines.entries()) {
     socket.write(`${line}\n`);
     await new Promise(setImmediate);
-    if (index % 50 === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    if (index % 20 === 0) await new Promise((resolve) => setTimeout(resolve, 1));
     vi.advanceTimersByTime(20);
   }
   socket.end();
@@ -242,6 +245,7 @@ test('when commits fail now and then, all lines of a connection are in the spool
     vi.advanceTimersByTime(500);
     expect(listener.counters).toMatchObject({ accepted: 1, connections: 0, lostBytes: 0 });
   });
+  expect(syncs).toBeGreaterThan(25);
   const outcomes = await Promise.allSettled(append.mock.results.map(({ value }) => value));
   expect(outcomes.filter(({ status }) => status === 'rejected').length).toBeGreaterThan(3);
   await listener.drain(0);
