@@ -7,6 +7,7 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     exclude: ['test/peers/**', 'test/bench/**'],
     pool: 'forks',
+    maxWorkers: '100%',
     testTimeout: 30_000,
     allowOnly: false,
     reporters: report === undefined ? ['default'] : ['default', ['json', { outputFile: report }]],

@@ -12,13 +12,12 @@ import { KnownImages } from './known-images.ts';
 import { levels, renderCommon, renderDocument, type Common, type CommonFacts } from './render-ecs.ts';
 import { segmentPrefix, recordId } from './record-id.ts';
 import { parseSyslog, readAgain, type SyslogLine } from './syslog.ts';
-import { originOf, referenceOf, type Claims } from './tagger.ts';
+import { originOf, referenceOf, type Claims, type ClusterRules } from './tagger.ts';
 import { formatTime, resolveTime } from './time.ts';
 
 /** What a renderer needs. */
 export interface RendererOptions {
-  /** The cluster of records that name none, from senders of whom the configuration says none. */
-  readonly cluster: string;
+  readonly clusters: ClusterRules;
   readonly dataset: string;
   readonly namespace: string;
   readonly lookup: ImageLookup;
@@ -201,7 +200,7 @@ class BlockRenderer implements Renderer {
     const image = referenceOf(claims);
     const images = image && (await this.#images.find(image, signal));
     const facts: CommonFacts = {
-      ...originOf(claims, source, this.#options.cluster, images),
+      ...originOf(claims, source, this.#options.clusters, images),
       ...(level !== undefined && { level }),
       ...(stream !== undefined && { stream }),
     };
@@ -283,7 +282,7 @@ function newContext(line: SyslogLine, source: Source, options: RendererOptions, 
     ...(structuredData && { structuredData }),
   };
   const facts: CommonFacts = {
-    ...originOf(claims, source, options.cluster, images),
+    ...originOf(claims, source, options.clusters, images),
     ...(level !== undefined && { level }),
     ...(tag && severity === 6 && { stream: 'stdout' as const }),
     ...(tag && severity === 3 && { stream: 'stderr' as const }),

@@ -34,16 +34,25 @@ export function referenceOf({ image, imageId }: Claims): ImageReference | undefi
     : { repository, digest: named };
 }
 
+/** What the configuration says of clusters. */
+export interface ClusterRules {
+  /** The cluster of records that name none, from senders of whom no rule says one. */
+  readonly fallback: string;
+  /** Clusters that rules give to some senders: nobody else can name them. */
+  readonly reserved: ReadonlySet<string>;
+}
+
 /**
- * Where a record comes from. A cluster that the listener's rules gave the sender holds against what the line says: else
- * a stranger could place lines in another's. A digest is a manifest's only if the registry says so, or the image's name.
+ * Where a record comes from. A cluster that the listener's rules gave the sender holds against what the line says, and
+ * no line can name one that rules give to others: a stranger could place lines in another's. A digest is a manifest's only if the registry says so, or the image's name.
  */
-export function originOf(claims: Claims, source: Source, defaultCluster: string, facts?: ImageFacts): Origin {
+export function originOf(claims: Claims, source: Source, clusters: ClusterRules, facts?: ImageFacts): Origin {
   const ip = source.peer && plainAddress(source.peer.address);
   const container = containerOf(claims, facts);
+  const claimed = claims.cluster !== undefined && clusters.reserved.has(claims.cluster) ? undefined : claims.cluster;
   return {
     host: claims.host ?? ip ?? 'unknown',
-    cluster: source.cluster ?? claims.cluster ?? defaultCluster,
+    cluster: source.cluster ?? claimed ?? clusters.fallback,
     ...(container && { container }),
     ...(source.peer && ip !== undefined && { source: { ip, port: source.peer.port } }),
   };

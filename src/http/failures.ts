@@ -9,7 +9,9 @@ import type { Handler, RequestState } from './state.ts';
 /** How a request failed, for its line in the log. */
 export interface Failure {
   readonly code: string;
-  /** Only of what the server is to blame for: it has a stack. */
+  /** Why the server cannot, at this moment. */
+  readonly reason?: string;
+  /** Only of what nobody foresaw: it has a stack. */
   readonly error?: unknown;
 }
 
@@ -46,13 +48,16 @@ export const answerFailures: Handler = async (ctx, next) => {
       return;
     }
     const error = cause instanceof HttpError ? cause : internalError(cause);
-    failures.set(
-      ctx.req,
-      error.status < 500 ? { code: error.code } : { code: error.code, error: error.cause ?? error },
-    );
+    failures.set(ctx.req, failureFrom(error));
     answer(ctx, error);
   }
 };
+
+function failureFrom(error: HttpError): Failure {
+  const { code, status, message } = error;
+  if (status < 500) return { code };
+  return status === 500 ? { code, error: error.cause ?? error } : { code, reason: message };
+}
 
 function internalError(cause: unknown): HttpError {
   // What Koa and its parts throw about a request: a path that cannot be decoded, say.

@@ -33,6 +33,7 @@ export function logRequests(log: Logger): Handler {
         ...(identity?.by === 'cli-key' && { user: 'cli-key' }),
         ...(res.writableFinished ? {} : { aborted: true }),
         ...(failure !== undefined && { code: failure.code }),
+        ...(failure?.reason !== undefined && { reason: failure.reason }),
         ...(failure?.error !== undefined && { err: failure.error }),
       };
       if (failure?.error !== undefined) log.error(fields, 'request failed');

@@ -19,13 +19,15 @@ export async function openLogs(
 ): Promise<LogPipeline & AsyncDisposable> {
   const { data, http, ingest, logs } = config;
   const { dataset, namespace } = logs.sink === 'elasticsearch' ? logs.elasticsearch : embeddedStream;
-  const renderer = createRenderer({ cluster: ingest.tags.cluster, dataset, namespace, lookup, log });
+  const { cluster: fallback, sources } = ingest.tags;
+  const clusters = { fallback, reserved: new Set(sources.map(({ cluster }) => cluster)) };
+  const renderer = createRenderer({ clusters, dataset, namespace, lookup, log });
   const { tcp, udp, max_frame: maxFrame } = ingest.syslog;
   const pipeline = await openPipeline({
     data,
     syslog: { maxFrame, ...(tcp !== 'off' && { tcp }), ...(udp !== 'off' && { udp }) },
     maxSpoolSize: ingest.spool.max_size,
-    clusterOf: clusterRules(ingest.tags.sources),
+    clusterOf: clusterRules(sources),
     renderer,
     sink: await openSink(config, log),
     shutdownGrace: http.shutdown_grace,

@@ -71,6 +71,7 @@ describe('failures', () => {
               { headers },
             );
           }
+          if (ctx.path === '/full') throw new HttpError(503, 'UNAVAILABLE', 'full', { cause: new Error('expected') });
           if (ctx.path === '/odd') throw Object.assign(new Error('x'), { status: 200 });
           if (ctx.path === '/stream') {
             ctx.body = Readable.from(
@@ -132,6 +133,14 @@ describe('failures', () => {
       },
     ]);
     expect(JSON.stringify(logged)).not.toContain('hunter2');
+  });
+
+  test('what the server cannot do at this moment is logged with its reason, and no stack', async () => {
+    logged.length = 0;
+    await send(server.address.port, '/full');
+    await until(() => logged.length > 0);
+    expect(logged).toMatchObject([{ level: 30, status: 503, code: 'UNAVAILABLE', reason: 'full' }]);
+    expect(logged[0]).not.toHaveProperty('err');
   });
 
   test('an answer that breaks off is seen as broken by the client', async () => {

@@ -45,7 +45,13 @@ function block(payload: string | Uint8Array, extra: Extra = {}): StoredBlock {
 
 const unknown: ImageLookup = async () => undefined;
 const renderer = (lookup = unknown): ReturnType<typeof createRenderer> =>
-  createRenderer({ cluster: 'default', dataset: 'docker', namespace: 'main', lookup, log: quiet });
+  createRenderer({
+    clusters: { fallback: 'default', reserved: new Set(['ruled']) },
+    dataset: 'docker',
+    namespace: 'main',
+    lookup,
+    log: quiet,
+  });
 
 async function all(from: Renderer, of: StoredBlock): Promise<RenderedDocument[]> {
   return (await Array.fromAsync(from.documents(of, forever))).flat();
@@ -175,6 +181,11 @@ test.each([
 ])('cluster: %s', async (_, source, text, expected) => {
   const [document] = await parsed(text, { source });
   expect(document).toHaveProperty('orchestrator.cluster.name', expected);
+});
+
+test('nobody can name a cluster that the rules give to others', async () => {
+  const [document] = await json({ message: 'x', cluster: 'ruled' });
+  expect(document).toHaveProperty('orchestrator.cluster.name', 'default');
 });
 
 test('a JSON record cannot name another cluster than its sender has', async () => {
