@@ -177,12 +177,17 @@ class BlockRenderer implements Renderer {
     const again = last && isWhole(block, text) ? readAgain(text.text, last.line) : undefined;
     if (last !== undefined && again !== undefined) return { line: again, context: last };
     const line = readLine(block, text);
-    return { line, context: this.#contextOf(block.source, line) };
+    return { line, context: this.#contextOf(block.source, line, text.text) };
   }
 
-  #contextOf(source: Source, line: SyslogLine): Context {
-    const known = line.around && this.#contexts.get(contextKey(source, line.around));
-    return known ?? this.#keep(source, newContext(line, source, this.#options));
+  #contextOf(source: Source, line: SyslogLine, text: string): Context {
+    const { around, stamp } = line;
+    if (around === undefined) return newContext(line, source, this.#options);
+    const known = this.#contexts.get(contextKey(source, around));
+    if (known !== undefined) return known;
+    // V8 keeps a slice of a text by keeping the whole text, which here is that of the block.
+    const header = around.before + text.slice(stamp?.start, stamp?.end) + around.after + 'x';
+    return this.#keep(source, newContext(parseSyslog(Buffer.from(header).toString()), source, this.#options));
   }
 
   #keep(source: Source, context: Context): Context {

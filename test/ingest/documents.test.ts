@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import * as fc from 'fast-check';
 import { expect, test, vi } from 'vitest';
 import type { BlockFlags, BlockKind, Source, StoredBlock } from '../../ingest/block.ts';
@@ -452,4 +454,21 @@ test('__proto__ is a key like another; keys are cut, NULs replaced, and depth bo
   expect(Object.keys(fields)).toEqual(['__proto__', 'k'.repeat(255), 'a\ufffdb', 'deep']);
   expect(JSON.stringify(fields).split('"d":{').length).toBeLessThan(9);
   expect({}).not.toHaveProperty('polluted');
+});
+
+test('what is kept of a header does not keep the block that it came in', async () => {
+  setFlagsFromString('--expose-gc');
+  const collect: unknown = runInNewContext('gc');
+  if (typeof collect !== 'function') throw new Error('no gc');
+  const used = (): number => {
+    collect();
+    return process.memoryUsage().heapUsed / 1024 / 1024;
+  };
+  const kept = renderer();
+  const before = used();
+  for (let n = 0; n < 100; n += 1) {
+    expect(await all(kept, block(line('hello', `app${n}`).padEnd(512 * 1024, '\n')))).toHaveLength(1);
+  }
+  expect(used() - before).toBeLessThan(15);
+  expect(kept.counts.records).toBe(100);
 });
