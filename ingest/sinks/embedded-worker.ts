@@ -28,13 +28,21 @@ export function serve<Q>(handle: (request: Q) => unknown): void {
   });
 }
 
+/** A request that is not answered yet. */
+interface Waiting<Q, R> extends Call<Q> {
+  readonly resolve: (result: R) => void;
+  readonly reject: (reason: unknown) => void;
+}
+
 /**
  * A thread that answers requests one after the other. When it dies, what was in flight fails as `unavailable`,
  * and the next request starts another.
  */
 export class WorkerClient<Q, R> implements AsyncDisposable {
   readonly #script: URL;
-  readonly #waiting = new Map<number, PromiseWithResolvers<R>>();
+  /** In order; the thread has the first, and never another, so that what is aborted before its turn costs nothing. */
+  readonly #waiting: Waiting<Q, R>[] = [];
+  #current: Waiting<Q, R> | undefined;
   #worker: Worker | undefined;
   #calls = 0;
   #closed = false;
@@ -45,7 +53,7 @@ export class WorkerClient<Q, R> implements AsyncDisposable {
 
   /** Requests that were not yet answered. */
   get load(): number {
-    return this.#waiting.size;
+    return this.#waiting.length + (this.#current === undefined ? 0 : 1);
   }
 
   /** @throws {SinkError} */
@@ -53,18 +61,35 @@ export class WorkerClient<Q, R> implements AsyncDisposable {
     signal?.throwIfAborted();
     if (this.#closed) throw new SinkError('unavailable', 'the embedded log store is closed');
     this.#calls += 1;
-    const call = this.#calls;
-    const waiting = Promise.withResolvers<R>();
-    this.#waiting.set(call, waiting);
-    const abort = (): void => waiting.reject(signal?.reason);
+    const { promise, resolve, reject } = Promise.withResolvers<R>();
+    const waiting: Waiting<Q, R> = { call: this.#calls, request, resolve, reject };
+    this.#waiting.push(waiting);
+    const abort = (): void => {
+      const place = this.#waiting.indexOf(waiting);
+      if (place >= 0) this.#waiting.splice(place, 1);
+      reject(signal?.reason);
+    };
     signal?.addEventListener('abort', abort, { once: true });
     try {
-      const message: Call<Q> = { call, request };
-      this.#start().postMessage(message, []);
-      return await waiting.promise;
+      this.#next();
+      return await promise;
     } finally {
       signal?.removeEventListener('abort', abort);
-      this.#waiting.delete(call);
+    }
+  }
+
+  #next(): void {
+    if (this.#current !== undefined) return;
+    this.#current = this.#waiting.shift();
+    if (this.#current === undefined) return;
+    const { call, request } = this.#current;
+    const message: Call<Q> = { call, request };
+    try {
+      this.#start().postMessage(message, []);
+    } catch (error) {
+      this.#current.reject(error);
+      this.#current = undefined;
+      this.#next();
     }
   }
 
@@ -73,16 +98,21 @@ export class WorkerClient<Q, R> implements AsyncDisposable {
     const worker = new Worker(this.#script);
     this.#worker = worker;
     worker.on('message', (answer: Answer<R>) => {
-      const waiting = this.#waiting.get(answer.call);
-      if ('result' in answer) waiting?.resolve(answer.result);
-      else waiting?.reject(new SinkError(answer.failure.code, answer.failure.message));
+      const current = this.#current;
+      if (current?.call !== answer.call) return;
+      this.#current = undefined;
+      if ('result' in answer) current.resolve(answer.result);
+      else current.reject(new SinkError(answer.failure.code, answer.failure.message));
+      this.#next();
     });
     let reason = 'it ended';
     worker.on('error', (error) => (reason = error instanceof Error ? error.message : String(error)));
     worker.on('exit', () => {
       this.#worker = undefined;
       const error = new SinkError('unavailable', `a thread of the embedded log store died: ${reason}`);
-      for (const waiting of this.#waiting.values()) waiting.reject(error);
+      for (const waiting of this.#waiting.splice(0)) waiting.reject(error);
+      this.#current?.reject(error);
+      this.#current = undefined;
     });
     return worker;
   }

@@ -20,6 +20,8 @@ export function searchLogs(pipeline: Pick<LogPipeline, 'search'>): Handler {
   return async (ctx) => {
     const request = readRequest(ctx.query, Date.now());
     const gone = new AbortController();
+    // The client may have gone while it was found out who it is.
+    if (ctx.res.destroyed) gone.abort();
     ctx.res.once('close', () => gone.abort());
     const { records, next } = await search(pipeline, request, gone.signal);
     ctx.set('Cache-Control', 'no-store');
