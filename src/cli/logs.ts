@@ -10,7 +10,9 @@ const usage = `Usage: shiplog logs [QUERY] [OPTIONS]
 Prints records that match, oldest first: time, cluster/host, container or service,
 image:tag@digest, level, message.
 
-  QUERY                words and "phrases" of the message, field:value with *, AND OR NOT ( )
+  QUERY                words and "phrases" of the message, field:value with *, and in capitals AND OR NOT ( );
+                       fields: host cluster image tag digest container level stream, and those of --json by name;
+                       a value is the whole value: image:team/web, image:*web
   --since, --until T   a time such as 2026-08-03T10:00:00Z (UTC without a zone), or a while ago such as 5m
   --limit N            the newest N of them (100 unless given, 50000 at most)
   --image, --host, --cluster, --container X
