@@ -1,18 +1,18 @@
-import { Buffer, isAscii, isUtf8 } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 import { setImmediate as breathe } from 'node:timers/promises';
 import type { Source, StoredBlock } from '../block.ts';
-import type { ImageFacts, ImageLookup, ImageReference } from '../images.ts';
+import type { ImageLookup } from '../images.ts';
 import type { Log } from '../log.ts';
-import type { LogDocument, LogRecord, SyslogHeader } from '../record.ts';
+import type { LogDocument, LogRecord } from '../record.ts';
 import { BoundedMap } from './bounded-map.ts';
-import { parseDockerTag, type DockerTag } from './docker-tag.ts';
-import { framesOf, type Frame } from './frames.ts';
-import { readJsonRecord } from './json.ts';
+import { type Context, contextKey, newContext } from './context.ts';
+import { parseObject, readJsonRecord } from './json.ts';
 import { KnownImages } from './known-images.ts';
-import { levels, renderCommon, renderDocument, type Common, type CommonFacts } from './render-ecs.ts';
+import { renderCommon, renderDocument, type Common, type CommonFacts } from './render-ecs.ts';
 import { segmentPrefix, recordId } from './record-id.ts';
 import { parseSyslog, readAgain, type SyslogLine } from './syslog.ts';
-import { originOf, referenceOf, type Claims, type ClusterRules } from './tagger.ts';
+import { originOf, referenceOf, type ClusterRules } from './tagger.ts';
+import { type Text, textsOf } from './texts.ts';
 import { formatTime, resolveTime } from './time.ts';
 
 /** What a renderer needs. */
@@ -58,22 +58,6 @@ const run = { documents: 1000, characters: 1024 * 1024 } as const;
 /** Headers whose rendering is kept, each of at most so many characters. */
 const mostContexts = 4096;
 const longestHeader = 2048;
-
-/** What lines with the same header from the same source have in common. */
-interface Context {
-  readonly line: SyslogLine;
-  readonly facts: CommonFacts;
-  readonly common: Common;
-  readonly image: ImageReference | undefined;
-  readonly images: ImageFacts | undefined;
-}
-
-/** A frame's text, and what is odd about it. */
-interface Text {
-  readonly frame: Frame;
-  readonly text: string;
-  readonly tags: readonly string[];
-}
 
 /** What is read of one line, beside what it has in common with others. */
 interface Own {
@@ -243,10 +227,6 @@ class BlockRenderer implements Renderer {
   }
 }
 
-function contextKey(source: Source, { before, after }: NonNullable<SyslogLine['around']>): string {
-  return `${source.connection}\0${before}\0${after}`;
-}
-
 /** It is neither a JSON record, nor the rest of a frame that was cut and so has no header. */
 function isWhole(block: StoredBlock, { frame }: Text): boolean {
   return block.kind !== 'json-records' && !frame.continued;
@@ -270,92 +250,4 @@ function ownOf(line: OwnLine, text: string, arrivedAt: number): Own {
     ...(!exact && { timeOriginal: text.slice(stamp.start, stamp.end) }),
     ...(error !== undefined && { error }),
   };
-}
-
-function newContext(line: SyslogLine, source: Source, options: RendererOptions, images?: ImageFacts): Context {
-  const { priority, hostname, appname, procid, msgid, structuredData } = line;
-  const tag = appname === undefined ? undefined : parseDockerTag(appname, line.fromDocker);
-  const claims = claimsOf(hostname, tag);
-  const severity = priority === undefined ? undefined : priority & 7;
-  const level = severity === undefined ? undefined : levels[severity];
-  const syslog: SyslogHeader = {
-    ...(priority !== undefined && { priority }),
-    ...(hostname !== undefined && { hostname }),
-    ...(appname !== undefined && { appname }),
-    ...(procid !== undefined && { procid }),
-    ...(msgid !== undefined && { msgid }),
-    ...(structuredData && { structuredData }),
-  };
-  const facts: CommonFacts = {
-    ...originOf(claims, source, options.clusters, images),
-    ...(level !== undefined && { level }),
-    ...(tag && severity === 6 && { stream: 'stdout' as const }),
-    ...(tag && severity === 3 && { stream: 'stderr' as const }),
-    ...(Object.keys(syslog).length > 0 && { syslog }),
-  };
-  return { line, facts, common: renderCommon(facts, options), image: referenceOf(claims), images };
-}
-
-function claimsOf(hostname: string | undefined, tag: DockerTag | undefined): Claims {
-  const host = tag?.host ?? hostname;
-  return {
-    ...(host !== undefined && { host }),
-    ...(tag && { runtime: 'docker' }),
-    ...(tag?.cluster !== undefined && { cluster: tag.cluster }),
-    ...(tag?.id !== undefined && { containerId: tag.id }),
-    ...(tag?.name !== undefined && { containerName: tag.name }),
-    ...(tag?.image !== undefined && { image: tag.image }),
-    ...(tag?.imageId !== undefined && { imageId: tag.imageId }),
-  };
-}
-
-const none: readonly string[] = [];
-
-/** The frames of a block as texts, without the CR or NUL at their end. A block of ASCII alone is decoded at once. */
-function* textsOf(block: StoredBlock): Generator<Text, void, undefined> {
-  const { buffer, byteOffset, byteLength } = block.payload;
-  const bytes = Buffer.from(buffer, byteOffset, byteLength);
-  const ascii = isAscii(bytes) ? bytes.toString('latin1') : undefined;
-  for (const frame of framesOf(block)) {
-    const end = endOfContent(bytes, frame);
-    const text = ascii === undefined ? bytes.toString('utf8', frame.start, end) : ascii.slice(frame.start, end);
-    const invalid = text.includes('\ufffd') && !isUtf8(bytes.subarray(frame.start, end));
-    const odd = invalid || frame.cut || frame.continued || frame.unterminated;
-    yield { frame, text, tags: odd ? tagsOf(frame, invalid) : none };
-  }
-}
-
-/** A counted frame and a datagram may end in LF; a terminal leaves CR, and Python's SysLogHandler NUL. */
-function endOfContent(bytes: Buffer, { start, end, cut }: Frame): number {
-  if (cut) return end;
-  const line = end > start && bytes[end - 1] === 0x0a ? end - 1 : end;
-  return line > start && (bytes[line - 1] === 0x0d || bytes[line - 1] === 0) ? line - 1 : line;
-}
-
-function tagsOf(frame: Frame, invalid: boolean): string[] {
-  return [
-    ...(frame.cut || frame.continued ? ['truncated'] : []),
-    ...(frame.unterminated ? ['unterminated'] : []),
-    ...(invalid ? ['invalid_utf8'] : []),
-  ];
-}
-
-/** What may be a number that JavaScript would change. */
-const longNumber = /[\d.]{16}|\d[eE]/;
-
-/** A number that JavaScript would change becomes the text that it came as: ids of 64 bits are such. */
-function exactly(_: string, value: unknown, { source = '' }: { readonly source?: string } = {}): unknown {
-  if (typeof value !== 'number' || String(value) === source) return value;
-  const digits = source.replace(/[eE].*|[-.]/g, '').replace(/^0+/, '');
-  const held = Number.isFinite(value) && (value !== 0 || digits === '') && digits.length <= 15;
-  return held ? value : source;
-}
-
-function parseObject(text: string): object | undefined {
-  try {
-    const value: unknown = longNumber.test(text) ? JSON.parse(text, exactly) : JSON.parse(text);
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
 }

@@ -155,3 +155,24 @@ function ecsOf(found: ReadonlyMap<string, string>): Record<string, Record<string
   }
   return ecs;
 }
+
+/** What may be a number that JavaScript would change. */
+const longNumber = /[\d.]{16}|\d[eE]/;
+
+/** A number that JavaScript would change becomes the text that it came as: ids of 64 bits are such. */
+function exactly(_: string, value: unknown, { source = '' }: { readonly source?: string } = {}): unknown {
+  if (typeof value !== 'number' || String(value) === source) return value;
+  const digits = source.replace(/[eE].*|[-.]/g, '').replace(/^0+/, '');
+  const held = Number.isFinite(value) && (value !== 0 || digits === '') && digits.length <= 15;
+  return held ? value : source;
+}
+
+/** A JSON object, whose numbers are what they were; undefined: the text is none. */
+export function parseObject(text: string): object | undefined {
+  try {
+    const value: unknown = longNumber.test(text) ? JSON.parse(text, exactly) : JSON.parse(text);
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { ImageLookup } from '../../ingest/images.ts';
-import { createRenderer, type RendererCounts } from '../../ingest/parse/documents.ts';
+import { createRenderer, type Renderer } from '../../ingest/parse/documents.ts';
 import { openPipeline, type Pipeline } from '../../ingest/pipeline.ts';
 import { openElasticsearch } from '../../ingest/sinks/elasticsearch.ts';
 import { openEmbedded } from '../../ingest/sinks/embedded.ts';
@@ -33,7 +33,7 @@ export async function openLogs(
     shutdownGrace: http.shutdown_grace,
     log,
   });
-  return present(pipeline, renderer.counts);
+  return present(pipeline, renderer);
 }
 
 /** The names that a record has in the embedded store, which has but one stream. */
@@ -58,12 +58,12 @@ async function openSink({ data, logs }: Config, log: Logger): Promise<Sink> {
 }
 
 /** The pipeline as the HTTP side sees it. */
-function present(pipeline: Pipeline, counts: RendererCounts): LogPipeline & AsyncDisposable {
+function present(pipeline: Pipeline, renderer: Renderer): LogPipeline & AsyncDisposable {
   return {
     addresses: pipeline.addresses,
     accept: (block) => pipeline.accept(block),
     search: (request, signal) => pipeline.search(request, signal),
-    status: () => ({ ...pipeline.status(), ...counts }),
+    status: () => ({ ...pipeline.status(), ...renderer.counts }),
     drain: () => pipeline.drain(),
     [Symbol.asyncDispose]: () => pipeline[Symbol.asyncDispose](),
   };

@@ -2,15 +2,14 @@ import { expect, test } from 'vitest';
 import { Shipper } from '../../ingest/shipper.ts';
 import type { Outcome } from '../../ingest/sinks/sink.ts';
 import { SinkError } from '../../ingest/sinks/sink.ts';
-import { FaultyFileSystem } from '../support/faulty-fs.ts';
+import type { FaultyFileSystem } from '../support/faulty-fs.ts';
 import { random } from '../support/random.ts';
-import { block, drain, lines, Machine, MemorySink, shipLive, shipper, source } from '../support/spool.ts';
+import { block, disk, drain, lines, Machine, MemorySink, shipLive, shipper, source } from '../support/spool.ts';
 
 async function filled(
   count: number,
 ): Promise<{ machine: Machine; fileSystem: FaultyFileSystem; spool: Awaited<ReturnType<Machine['open']>> }> {
-  const fileSystem = new FaultyFileSystem();
-  await fileSystem.mkdir('/data', { recursive: true });
+  const fileSystem = await disk();
   const machine = new Machine();
   const spool = await machine.open(fileSystem);
   for (let n = 0; n < count; n += 1) await spool.append(block(source('a'), `${n}\n`));
@@ -135,11 +134,7 @@ test('over random failures, kills and restarts each record is settled once, and 
       }
       return draw.chance(0.1) ? { status: 'retry', reason: '429' } : undefined;
     };
-    let fileSystem = new FaultyFileSystem({ seed });
-    await fileSystem.mkdir('/data', { recursive: true });
-    const root = await fileSystem.open('/', 'r');
-    await root.sync();
-    await root.close();
+    let fileSystem = await disk(seed);
     const acknowledged: string[] = [];
     let number = 0;
     for (let life = 0; life < 4; life += 1) {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { type Call, FaultyFileSystem, fault, type Verdict } from '../support/faulty-fs.ts';
+import { type Call, type FaultyFileSystem, fault, type Verdict } from '../support/faulty-fs.ts';
 import { random } from '../support/random.ts';
-import { block, drain, Machine, MemorySink, shipLive, shipper, source } from '../support/spool.ts';
+import { block, disk, drain, Machine, MemorySink, shipLive, shipper, source } from '../support/spool.ts';
 
 /** What a run did, and what it was told. */
 interface Run {
@@ -10,15 +10,6 @@ interface Run {
   readonly sink: MemorySink;
   readonly acknowledged: Set<string>;
   readonly refused: Set<string>;
-}
-
-async function durableRoot(seed: number): Promise<FaultyFileSystem> {
-  const fileSystem = new FaultyFileSystem({ seed });
-  await fileSystem.mkdir('/data', { recursive: true });
-  const root = await fileSystem.open('/', 'r');
-  await root.sync();
-  await root.close();
-  return fileSystem;
 }
 
 /** Opens the spool and appends 24 blocks of two connections, in turns, while they are delivered. */
@@ -45,7 +36,7 @@ async function work(run: Run): Promise<void> {
 /** Runs until call `at`, where the power is cut; then a new process delivers what is left. Answers what is wrong. */
 async function crashAt(at: number, seed: number, loseAll: boolean, syncs: (call: Call) => Verdict): Promise<string[]> {
   const run: Run = {
-    fileSystem: await durableRoot(seed),
+    fileSystem: await disk(seed),
     machine: new Machine(),
     sink: new MemorySink(),
     acknowledged: new Set(),
@@ -83,7 +74,7 @@ async function crashAt(at: number, seed: number, loseAll: boolean, syncs: (call:
 const honest = (): undefined => undefined;
 
 async function callsOf(): Promise<number> {
-  const fileSystem = await durableRoot(1);
+  const fileSystem = await disk(1);
   const start = fileSystem.calls;
   await work({
     fileSystem,
@@ -142,7 +133,7 @@ test('a write or sync that fails once costs nothing: the blocks go into a new se
   const calls = await callsOf();
   for (let at = 1; at <= calls; at += 1) {
     const run = {
-      fileSystem: await durableRoot(at),
+      fileSystem: await disk(at),
       machine: new Machine(),
       sink: new MemorySink(),
       acknowledged: new Set<string>(),
@@ -176,7 +167,7 @@ test('a write or sync that fails once costs nothing: the blocks go into a new se
 });
 
 test('records of a connection are delivered in the order in which they were appended', async () => {
-  const fileSystem = await durableRoot(1);
+  const fileSystem = await disk(1);
   const machine = new Machine();
   const sink = new MemorySink();
   const spool = await machine.open(fileSystem, { segmentSize: 300 });
@@ -191,7 +182,7 @@ test('records of a connection are delivered in the order in which they were appe
 describe('damage', () => {
   /** A directory of a dead process with 30 blocks, none delivered. */
   async function remains(seed = 1): Promise<{ fileSystem: FaultyFileSystem; machine: Machine; path: string }> {
-    const fileSystem = await durableRoot(seed);
+    const fileSystem = await disk(seed);
     const machine = new Machine();
     const spool = await machine.open(fileSystem, { segmentSize: 1 << 20 });
     for (let n = 0; n < 30; n += 1) await spool.append(block(source('a'), `${String(n).padStart(3, '0')}\n`));
@@ -264,7 +255,7 @@ describe('damage', () => {
     // A stranger who knows the format, but not the segment's id, sends whole blocks as text.
     const forged = (fileSystem.files().get(path) ?? Buffer.alloc(0)).subarray(64);
     fileSystem.kill();
-    const clean = await durableRoot(2);
+    const clean = await disk(2);
     const other = new Machine();
     const spool = await other.open(clean, { segmentSize: 1 << 20 });
     await spool.append({ ...block(source('evil'), ''), payload: Buffer.concat([forged, Buffer.from('\n')]) });

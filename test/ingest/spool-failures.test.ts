@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test, vi } from 'vitest';
-import { type Call, FaultyFileSystem, fault, type Verdict } from '../support/faulty-fs.ts';
+import { type Call, fault, type Verdict } from '../support/faulty-fs.ts';
 import { random } from '../support/random.ts';
-import { block, drain, Machine, MemorySink, shipper, source } from '../support/spool.ts';
+import { block, disk, drain, Machine, MemorySink, shipper, source } from '../support/spool.ts';
 
 interface Outcome {
   readonly acknowledged: string[];
@@ -16,11 +16,7 @@ interface Outcome {
  * that all that it wrote is still there, of failed writes and syncs too; or all is lost that was not synced.
  */
 async function run(hook: (call: Call) => Verdict, end: 'kill' | 'power cut' = 'kill'): Promise<Outcome> {
-  const fileSystem = new FaultyFileSystem();
-  await fileSystem.mkdir('/data', { recursive: true });
-  const root = await fileSystem.open('/', 'r');
-  await root.sync();
-  await root.close();
+  const fileSystem = await disk();
   const machine = new Machine();
   const spool = await machine.open(fileSystem, { segmentSize: 600 });
   const acknowledged: string[] = [];
@@ -83,8 +79,7 @@ test('what was acknowledged after a failed sync survives a power cut: that file 
 });
 
 test('nothing is delivered before its sync succeeded, and never if it fails', async () => {
-  const fileSystem = new FaultyFileSystem();
-  await fileSystem.mkdir('/data', { recursive: true });
+  const fileSystem = await disk();
   const spool = await new Machine().open(fileSystem, { segmentSize: 1 << 20 });
   const sink = new MemorySink();
   const shipping = shipper(sink).ship(spool.live, new AbortController().signal);

@@ -1,17 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { openSpool } from '../../ingest/spool/spool.ts';
-import { FaultyFileSystem, fault } from '../support/faulty-fs.ts';
-import { block, drain, Machine, MemorySink, shipper, silent, source } from '../support/spool.ts';
-
-async function disk(seed = 1): Promise<FaultyFileSystem> {
-  const fileSystem = new FaultyFileSystem({ seed });
-  await fileSystem.mkdir('/data', { recursive: true });
-  const root = await fileSystem.open('/', 'r');
-  await root.sync();
-  await root.close();
-  return fileSystem;
-}
+import { type FaultyFileSystem, fault } from '../support/faulty-fs.ts';
+import { block, disk, drain, Machine, MemorySink, shipper, silent, source } from '../support/spool.ts';
 
 /** The lock of the directory that lies in the spool, or is being made. */
 function lockOf(path: string): string {

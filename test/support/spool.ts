@@ -8,9 +8,19 @@ import type { Journal } from '../../ingest/spool/journal.ts';
 import { addTo, emptyLedger, type PastLedger } from '../../ingest/spool/ledger.ts';
 import type { TakeLock } from '../../ingest/spool/lock.ts';
 import { openSpool, type Spool } from '../../ingest/spool/spool.ts';
-import type { FaultyFileSystem } from './faulty-fs.ts';
+import { FaultyFileSystem } from './faulty-fs.ts';
 
 export const silent = { info: () => undefined, warn: () => undefined, error: () => undefined };
+
+/** A disk with the folder `/data`, which is durable. */
+export async function disk(seed = 1): Promise<FaultyFileSystem> {
+  const fileSystem = new FaultyFileSystem({ seed });
+  await fileSystem.mkdir('/data', { recursive: true });
+  const root = await fileSystem.open('/', 'r');
+  await root.sync();
+  await root.close();
+  return fileSystem;
+}
 
 /** What outlives a process on the machine besides its files: the past ledger; and, until it dies, its locks. */
 export class Machine {
