@@ -54,7 +54,11 @@ async function putRetention(client: Client, options: StreamOptions, log: Log): P
   } catch (error) {
     if (isStatus(error, 404)) return;
     if (!isStatus(error, 400, 401, 403, 405, 410)) throw error;
-    log.warn({ stream: name, retention }, 'Elasticsearch did not take the retention of the data stream');
+    const reason = error instanceof Error ? error.message : String(error);
+    log.warn(
+      { stream: name, retention, reason },
+      'Elasticsearch did not take the retention; a new data stream has it by its template, an old one keeps its own',
+    );
   }
 }
 
