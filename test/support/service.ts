@@ -22,6 +22,7 @@ export class FakePipeline implements LogPipeline, AsyncDisposable {
   readonly searches: SearchRequest[] = [];
   readonly addresses = {};
   full = false;
+  drained = false;
   trouble: PipelineStatus['trouble'];
   page: SearchPage = { records: [] };
   /** What comes after `page`, which names it by its cursor. */
@@ -68,7 +69,9 @@ export class FakePipeline implements LogPipeline, AsyncDisposable {
     return this.blocks.flatMap(({ payload }) => Buffer.from(payload).toString().split('\n').slice(0, -1));
   }
 
-  async drain(): Promise<void> {}
+  async drain(): Promise<void> {
+    this.drained = true;
+  }
 
   async [Symbol.asyncDispose](): Promise<void> {}
 }

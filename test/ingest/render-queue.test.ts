@@ -1,0 +1,17 @@
+import { expect, test } from 'vitest';
+import { type Rendered, RenderQueue } from '../../ingest/render-queue.ts';
+
+const part: Rendered = { documents: [], size: 1, counts: {} };
+const end = (offset: number): Rendered => ({ ...part, after: { segment: 1, offset } });
+
+test('a delivery ends behind a whole block where it can, so that it can be noted how far the journal is', async () => {
+  const queue = new RenderQueue();
+  const items = [part, end(10), end(20), part, part, end(30)];
+  for (const item of items.slice(0, 5)) await queue.put(item);
+  expect(await queue.take()).toEqual(items.slice(0, 3));
+  expect(await queue.take()).toEqual(items.slice(3, 5));
+  for (const item of items.slice(5)) await queue.put(item);
+  expect(await queue.take()).toEqual(items.slice(5));
+  queue.end();
+  expect(await queue.take()).toBeUndefined();
+});
