@@ -45,6 +45,24 @@ export interface Driver extends AsyncDisposable {
 
   /** When it resolves, these keys survive a power cut, whoever put them. One that is not there does no harm. */
   settle(keys: readonly string[]): Promise<void>;
+
+  /**
+   * All keys below a folder, in byte order, from the first that sorts after `after` on; none if it is not there. What is
+   * put or deleted meanwhile may be among them or not. Only the folders on the way to one are held in memory.
+   */
+  walk(folder: string, after?: string): AsyncIterable<{ key: string; size: number }>;
+
+  /**
+   * Gives a key's content another key, in place of whatever was there, and durable; the old key is gone. It need not be at
+   * once: a reader may see both, or neither. False: it is not there.
+   */
+  move(from: string, to: string): Promise<boolean>;
+
+  /** Removes what work that broke off has left, and nobody touched for `age` ms. Uploads that can go on stay. */
+  sweep(age: number): Promise<void>;
+
+  /** Bytes that can still be written; undefined: there is no telling. */
+  free(): Promise<number | undefined>;
 }
 
 /**
@@ -59,8 +77,13 @@ export interface UploadArea {
 
   /**
    * Takes the lease: whoever held it before fails with UPLOAD_TAKEN_OVER from now on. Undefined: there is no such upload.
+   * `target`: the key that the upload is to become under this very lease, as far as the caller knows it. Where the lease
+   * ends otherwise, what was added under it may be lost.
    */
-  open(id: string): Promise<UploadLease | undefined>;
+  open(id: string, options?: { target?: string }): Promise<UploadLease | undefined>;
+
+  /** All unfinished uploads, in no order. `idle`: ms since a request last did something with it. */
+  list(): AsyncIterable<{ id: string; idle: number; note: string }>;
 }
 
 /** The right to go on with an upload. It is ended by `save`, `commit` or `abort`, also when that fails. */

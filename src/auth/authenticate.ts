@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { HttpError } from '../http/errors.ts';
+import { everything } from './authorize.ts';
 import type { Handler, Identity } from '../http/state.ts';
 import { isCliKey } from './cli-key.ts';
 import type { Logins } from './logins.ts';
@@ -42,7 +43,9 @@ export function authenticate({ userFile, logins, cliKey }: AuthenticateOptions):
     });
   }
   return async (ctx, next) => {
-    ctx.state.identity = await identify(ctx.req, ctx.state.peer.address);
+    const identity = await identify(ctx.req, ctx.state.peer.address);
+    ctx.state.identity = identity;
+    ctx.state.rights = everything(identity.by === 'htpasswd' ? identity.name : '');
     await next();
   };
 }

@@ -3,6 +3,7 @@ import { isIP } from 'node:net';
 import type { IncomingMessage } from 'node:http';
 import type { Middleware } from 'koa';
 import { contains } from '../networks.ts';
+import type { HttpError } from './errors.ts';
 
 /** Where a request comes from. */
 export interface Peer {
@@ -17,11 +18,25 @@ export type Identity =
   | { readonly by: 'cli-key' }
   | { readonly by: 'htpasswd'; readonly name: string };
 
+/** What can be done with a repository. */
+export type Action = 'pull' | 'push' | 'delete';
+
+/** What a request may do. */
+export interface Rights {
+  may(action: Action, repository: string): boolean;
+  /** What to tell who may not: the same, whether or not there is such a repository. */
+  refusal(action: Action, repository: string): HttpError;
+  /** Who it is, to tell one user's work from another's; empty where nobody logged in. */
+  readonly user: string;
+}
+
 /** What is known of a request: `ctx.state`. */
 export interface RequestState {
   peer: Peer;
   /** Absent until the request was authenticated. */
   identity?: Identity;
+  /** Absent until the request was authenticated. */
+  rights?: Rights;
 }
 
 /** A middleware that knows `ctx.state`. */

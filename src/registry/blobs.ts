@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 import { parseDigest } from '../../storage/digest.ts';
 import type { BlobStore, ByteRange } from '../../storage/store.ts';
 import { HttpError } from '../http/errors.ts';
-import { answerEmpty, type Context, describeContent, type Handler, nameOf, param } from './context.ts';
+import { answerEmpty, type Context, describeContent, type Handler, repositoryFor, param } from './context.ts';
 import { multipart } from './multipart.ts';
 import { parseRange } from './range.ts';
 
@@ -11,7 +11,7 @@ const contentType = 'application/octet-stream';
 /** GET and HEAD /v2/<name>/blobs/<digest>: the bytes as they are stored, never compressed, whole or in ranges. */
 export function getBlob(blobs: BlobStore): Handler {
   return async (ctx) => {
-    const name = nameOf(ctx);
+    const name = repositoryFor(ctx, 'pull');
     const digest = parseDigest(param(ctx, 'digest'));
     const { size } = await blobs.stat(name, digest);
     ctx.set('Accept-Ranges', 'bytes');
@@ -48,7 +48,7 @@ export function getBlob(blobs: BlobStore): Handler {
 /** DELETE /v2/<name>/blobs/<digest>: the repository has it no longer. */
 export function deleteBlob(blobs: BlobStore): Handler {
   return async (ctx) => {
-    await blobs.delete(nameOf(ctx), parseDigest(param(ctx, 'digest')));
+    await blobs.delete(repositoryFor(ctx, 'delete'), parseDigest(param(ctx, 'digest')));
     answerEmpty(ctx, 202);
   };
 }

@@ -2,7 +2,7 @@ import type { RouterContext } from '@koa/router';
 import type { Digest } from '../../storage/digest.ts';
 import { StorageError } from '../../storage/errors.ts';
 import { parseName, type RepositoryName } from '../../storage/names.ts';
-import type { RequestState } from '../http/state.ts';
+import type { Action, RequestState } from '../http/state.ts';
 
 /** A request under /v2/, and its answer. */
 export type Context = RouterContext<RequestState>;
@@ -10,8 +10,19 @@ export type Context = RouterContext<RequestState>;
 /** Answers one request. */
 export type Handler = (ctx: Context) => Promise<void>;
 
-/** The repository that a path names. @throws {StorageError} NAME_INVALID */
-export function nameOf(ctx: Context): RepositoryName {
+/**
+ * The repository that a path names, for something that the caller must be allowed to do there.
+ * @throws {StorageError} NAME_INVALID @throws {HttpError} 401 or 403
+ */
+export function repositoryFor(ctx: Context, action: Action): RepositoryName {
+  const name = nameOf(ctx);
+  const { rights } = ctx.state;
+  if (rights === undefined) throw new Error('the request was not authenticated');
+  if (!rights.may(action, name)) throw rights.refusal(action, name);
+  return name;
+}
+
+function nameOf(ctx: Context): RepositoryName {
   // The router decodes a path's parts, by which `a%2Fb` would be a second way to write `a/b`.
   if (/%2f/i.test(ctx.path)) throw new StorageError('NAME_INVALID', 'slashes in a path are not to be encoded');
   return parseName(param(ctx, 'name'));

@@ -1,11 +1,11 @@
 import type { Catalog, TagStore } from '../../storage/store.ts';
-import { type Handler, nameOf } from './context.ts';
+import { type Handler, repositoryFor } from './context.ts';
 import { linkToNext, pageOf } from './paging.ts';
 
 /** GET /v2/<name>/tags/list */
 export function listTags(store: TagStore): Handler {
   return async (ctx) => {
-    const name = nameOf(ctx);
+    const name = repositoryFor(ctx, 'pull');
     const page = pageOf(ctx);
     const { tags, more } = await store.list(name, page);
     if (more) linkToNext(ctx, page.limit, tags);

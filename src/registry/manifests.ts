@@ -5,7 +5,7 @@ import type { ManifestStore, TagStore } from '../../storage/store.ts';
 import type { MemoryBudget } from '../http/body.ts';
 import { HttpError } from '../http/errors.ts';
 import { withWhole } from './body.ts';
-import { answerEmpty, describeContent, type Handler, nameOf, param } from './context.ts';
+import { answerEmpty, describeContent, type Handler, repositoryFor, param } from './context.ts';
 
 /** Formats of before 2016: `…manifest.v1+json`, and `…manifest.v1+prettyjws` with signatures. */
 const schema1 = /^application\/vnd\.docker\.distribution\.manifest\.v1\+/;
@@ -16,7 +16,7 @@ const schema1 = /^application\/vnd\.docker\.distribution\.manifest\.v1\+/;
  */
 export function getManifest(manifests: ManifestStore): Handler {
   return async (ctx) => {
-    const [name, reference] = [nameOf(ctx), param(ctx, 'reference')];
+    const [name, reference] = [repositoryFor(ctx, 'pull'), param(ctx, 'reference')];
     if (ctx.method === 'HEAD') {
       const { digest, mediaType, size } = await manifests.stat(name, reference);
       if (describeContent(ctx, digest, mediaType, isDigest(reference))) ctx.length = size;
@@ -31,7 +31,7 @@ export function getManifest(manifests: ManifestStore): Handler {
 /** PUT /v2/<name>/manifests/<reference>: the image is there when this is answered, and stays. */
 export function putManifest(manifests: ManifestStore, budget: MemoryBudget): Handler {
   return async (ctx) => {
-    const name = nameOf(ctx);
+    const name = repositoryFor(ctx, 'push');
     const contentType = ctx.request.type;
     if (schema1.test(contentType)) {
       throw new HttpError(
@@ -55,7 +55,7 @@ export function putManifest(manifests: ManifestStore, budget: MemoryBudget): Han
 /** DELETE /v2/<name>/manifests/<reference>: of a digest the manifest and its tags, of a tag the tag alone. */
 export function deleteManifest(manifests: ManifestStore, tags: TagStore): Handler {
   return async (ctx) => {
-    const [name, reference] = [nameOf(ctx), parseReference(param(ctx, 'reference'))];
+    const [name, reference] = [repositoryFor(ctx, 'delete'), parseReference(param(ctx, 'reference'))];
     await (isByDigest(reference) ? manifests.delete(name, reference) : tags.delete(name, reference));
     answerEmpty(ctx, 202);
   };

@@ -5,7 +5,7 @@ import { isName, type RepositoryName } from '../../storage/names.ts';
 import type { BlobStore, UploadStatus, UploadStore } from '../../storage/store.ts';
 import { HttpError } from '../http/errors.ts';
 import { hasBody, readBody } from './body.ts';
-import { answerEmpty, type Context, type Handler, nameOf, param, query } from './context.ts';
+import { answerEmpty, type Context, type Handler, repositoryFor, param, query } from './context.ts';
 
 /**
  * POST /v2/<name>/blobs/uploads/: with `mount` and `from`, takes over a blob of another repository; with `digest`,
@@ -13,7 +13,7 @@ import { answerEmpty, type Context, type Handler, nameOf, param, query } from '.
  */
 export function startUpload(blobs: BlobStore, uploads: UploadStore): Handler {
   return async (ctx) => {
-    const name = nameOf(ctx);
+    const name = repositoryFor(ctx, 'push');
     const [mount, from, digest] = [query(ctx, 'mount'), query(ctx, 'from'), query(ctx, 'digest')];
     if (mount !== undefined && from !== undefined && isDigest(mount) && isName(from)) {
       if (await blobs.mount(name, mount, from)) return answerBlob(ctx, name, mount);
@@ -38,7 +38,7 @@ export function startUpload(blobs: BlobStore, uploads: UploadStore): Handler {
 /** PATCH: adds bytes at the session's end, in one stream or in chunks. */
 export function continueUpload(uploads: UploadStore): Handler {
   return async (ctx) => {
-    const [name, id] = [nameOf(ctx), param(ctx, 'id')];
+    const [name, id] = [repositoryFor(ctx, 'push'), param(ctx, 'id')];
     const at = firstByte(ctx.req);
     answerSession(ctx, 202, name, await inOrder(name, id, uploads.append(name, id, readBody(ctx.req), at)));
   };
@@ -47,7 +47,7 @@ export function continueUpload(uploads: UploadStore): Handler {
 /** PUT with `digest`: adds the last bytes, if there are any, and ends the session with a blob. */
 export function finishUpload(uploads: UploadStore): Handler {
   return async (ctx) => {
-    const [name, id] = [nameOf(ctx), param(ctx, 'id')];
+    const [name, id] = [repositoryFor(ctx, 'push'), param(ctx, 'id')];
     const digest = parseDigest(query(ctx, 'digest') ?? '');
     const at = firstByte(ctx.req);
     const body = hasBody(ctx.req) ? readBody(ctx.req) : undefined;
@@ -59,7 +59,7 @@ export function finishUpload(uploads: UploadStore): Handler {
 /** GET: where the session stands. */
 export function uploadStatus(uploads: UploadStore): Handler {
   return async (ctx) => {
-    const name = nameOf(ctx);
+    const name = repositoryFor(ctx, 'push');
     answerSession(ctx, 204, name, await uploads.status(name, param(ctx, 'id')));
   };
 }
@@ -67,7 +67,7 @@ export function uploadStatus(uploads: UploadStore): Handler {
 /** DELETE: ends the session and drops its bytes. */
 export function cancelUpload(uploads: UploadStore): Handler {
   return async (ctx) => {
-    await uploads.cancel(nameOf(ctx), param(ctx, 'id'));
+    await uploads.cancel(repositoryFor(ctx, 'push'), param(ctx, 'id'));
     answerEmpty(ctx, 204);
   };
 }

@@ -44,6 +44,22 @@ export class DiskUploads implements UploadArea, AsyncDisposable {
     });
   }
 
+  async *list(): AsyncGenerator<{ id: string; idle: number; note: string }, void, void> {
+    for (const id of await this.#ids()) {
+      const record = await readRecord(this.#context.files, this.#folder(id));
+      if (record !== undefined) yield { id, idle: await this.#idle(id), note: record.note };
+    }
+  }
+
+  /** Removes what is left of uploads that cannot go on. */
+  async sweep(age: number): Promise<void> {
+    const { files } = this.#context;
+    for (const id of await this.#ids()) {
+      if ((await readRecord(files, this.#folder(id))) !== undefined || (await this.#idle(id)) < age) continue;
+      await removeUpload(files, this.#folder(id));
+    }
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.#live.values()].map((lease) => lease.stop()));
   }
@@ -136,6 +152,21 @@ export class DiskUploads implements UploadArea, AsyncDisposable {
       if (hasCode(error, 'ENOENT')) return undefined;
       throw error;
     }
+  }
+
+  async #ids(): Promise<string[]> {
+    const { files, folder } = this.#context;
+    return (await files.readdir(folder, { withFileTypes: true })).map(({ name }) => name);
+  }
+
+  /** ms since something of an upload was written. */
+  async #idle(id: string): Promise<number> {
+    const { files } = this.#context;
+    const folder = this.#folder(id);
+    const entries = (await unlessAbsent(files.readdir(folder, { withFileTypes: true }))) ?? [];
+    const paths = [folder, ...entries.map(({ name }) => `${folder}/${name}`)];
+    const stats = await Promise.all(paths.map((path) => unlessAbsent(files.stat(path))));
+    return Math.max(0, Date.now() - Math.max(0, ...stats.map((one) => one?.mtimeMs ?? 0)));
   }
 
   #folder(id: string): string {

@@ -5,7 +5,7 @@ import { temporaryFolder, uploadsFolder } from '../layout.ts';
 import { DiskUploads } from './disk-uploads.ts';
 import { Durability } from './durability.ts';
 import { type FileSystem, nodeFileSystem, type Stats } from './file-system.ts';
-import { asStorageError, hasCode, readFile, readSmall, remove, unlessAbsent, writeAll } from './files.ts';
+import { asStorageError, hasCode, readFile, readSmall, remove, unlessAbsent, walkFiles, writeAll } from './files.ts';
 
 /**
  * Opens a tree of files, in which each key is a file's path below `root`. Other processes may use it at the same time.
@@ -112,6 +112,41 @@ class DiskDriver implements Driver {
     } catch (error) {
       throw asStorageError(error);
     }
+  }
+
+  walk(folder: string, after = ''): AsyncIterable<{ key: string; size: number }> {
+    return walkFiles(this.#files, this.#root, folder, after);
+  }
+
+  async move(from: string, to: string): Promise<boolean> {
+    const [source, target] = [this.#path(from), this.#path(to)];
+    try {
+      const stats = await unlessAbsent(this.#files.stat(source));
+      if (stats?.isFile() !== true) return false;
+      this.#durability.forget(source);
+      await this.#durability.place(source, target);
+      this.#durability.forget(source);
+      // The new name before the old one's end: a power cut may leave both, never neither.
+      await this.#durability.settleNew(target, stats);
+      await this.#durability.sync(dirname(source));
+      return true;
+    } catch (error) {
+      throw asStorageError(error);
+    }
+  }
+
+  async sweep(age: number): Promise<void> {
+    const folder = this.#path(temporaryFolder);
+    for (const { name } of await this.#files.readdir(folder, { withFileTypes: true })) {
+      const stats = await unlessAbsent(this.#files.stat(`${folder}/${name}`));
+      if (stats !== undefined && Date.now() - stats.mtimeMs >= age) await remove(this.#files, `${folder}/${name}`);
+    }
+    await this.uploads.sweep(age);
+  }
+
+  async free(): Promise<number> {
+    const { bavail, bsize } = await this.#files.statfs(this.#root);
+    return bavail * bsize;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -38,6 +38,8 @@ export interface FileSystem {
   rmdir(path: string): Promise<void>;
   stat(path: string): Promise<Stats>;
   readFile(path: string): Promise<Uint8Array>;
+  /** Of the file system that a path lies on: the blocks that this user can still write, and their size in bytes. */
+  statfs(path: string): Promise<{ readonly bavail: number; readonly bsize: number }>;
 }
 
 export const nodeFileSystem: FileSystem = fs;

@@ -117,6 +117,31 @@ export async function remove(files: FileSystem, path: string): Promise<void> {
   await unlessAbsent(files.rmdir(path));
 }
 
+/** The files below a folder of `root`, by their paths in it, in byte order, from the first after `after` on. */
+export async function* walkFiles(
+  files: FileSystem,
+  root: string,
+  folder: string,
+  after: string,
+): AsyncGenerator<{ key: string; size: number }, void, void> {
+  const entries = (await unlessAbsent(files.readdir(`${root}/${folder}`, { withFileTypes: true }))) ?? [];
+  // `a/b` sorts after `a-b`: a folder's place is that of its name and `/`.
+  const orders = entries.map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name)).sort(byCodeUnits);
+  for (const order of orders) {
+    const key = `${folder}/${order}`;
+    if (order.endsWith('/')) {
+      if (key > after || after.startsWith(key)) yield* walkFiles(files, root, key.slice(0, -1), after);
+    } else if (key > after) {
+      const stats = await unlessAbsent(files.stat(`${root}/${key}`));
+      if (stats?.isFile() === true) yield { key, size: stats.size };
+    }
+  }
+}
+
+function byCodeUnits(one: string, other: string): number {
+  return one < other ? -1 : 1;
+}
+
 /** The directories from a path's own up to, and without, `top`. */
 export function* directoriesUp(path: string, top: string): Generator<string, void, void> {
   for (let directory = dirname(path); directory !== top && directory !== dirname(directory);) {

@@ -35,6 +35,22 @@ export function openMemory(): Driver {
       return [...entries.values()];
     },
     settle: async () => undefined,
+    async *walk(folder, after = '') {
+      for (const key of [...objects.keys()].sort()) {
+        const bytes = objects.get(key);
+        if (bytes !== undefined && key !== folder && isIn(key, folder) && key > after)
+          yield { key, size: bytes.length };
+      }
+    },
+    move: async (from, to) => {
+      const bytes = objects.get(from);
+      if (bytes === undefined) return false;
+      objects.delete(from);
+      objects.set(to, bytes);
+      return true;
+    },
+    sweep: async () => undefined,
+    free: async () => undefined,
     [Symbol.asyncDispose]: async () => undefined,
   };
 }
@@ -45,6 +61,7 @@ async function* pieces(bytes: Uint8Array, span: Span): AsyncGenerator<Uint8Array
 
 interface Upload {
   note: string;
+  touched: number;
   generation: number;
   /** The lease after which the bytes were what they are. */
   writer: number;
@@ -60,7 +77,11 @@ class MemoryUploads implements UploadArea {
   }
 
   async create(id: string, note: string): Promise<void> {
-    this.#uploads.set(id, { note, generation: 0, writer: 0, bytes: Buffer.alloc(0) });
+    this.#uploads.set(id, { note, touched: Date.now(), generation: 0, writer: 0, bytes: Buffer.alloc(0) });
+  }
+
+  async *list(): AsyncGenerator<{ id: string; idle: number; note: string }, void, void> {
+    for (const [id, { note, touched }] of this.#uploads) yield { id, note, idle: Date.now() - touched };
   }
 
   async state(id: string): Promise<{ offset: number; note: string } | undefined> {
@@ -79,6 +100,7 @@ class MemoryUploads implements UploadArea {
       if (upload.generation !== generation) {
         throw new StorageError('UPLOAD_TAKEN_OVER', 'another request goes on with this upload');
       }
+      upload.touched = Date.now();
       return upload;
     };
     return {

@@ -14,6 +14,8 @@ import { random, type Random } from './random.ts';
  * end of the process alone: both return the file system that the next process finds; every call on the old one fails.
  */
 export class FaultyFileSystem {
+  /** Bytes that `statfs` says are left. Writing takes none of them. */
+  free = 2 ** 40;
   readonly #root: Directory;
   readonly #random: Random;
   readonly #ops: { pending: DirectoryChange[] };
@@ -131,6 +133,11 @@ export class FaultyFileSystem {
   async stat(path: string): Promise<FaultyStats> {
     await this.#call('stat', path);
     return stats(this.#find('stat', path));
+  }
+
+  async statfs(_path: string): Promise<{ bavail: number; bsize: number }> {
+    await Promise.resolve();
+    return { bavail: Math.floor(this.free / 4096), bsize: 4096 };
   }
 
   async readFile(path: string): Promise<Buffer> {
@@ -513,6 +520,7 @@ class Content {
 
 class Directory {
   readonly ino = nextNumber();
+  mtimeMs = Date.now();
   readonly entries = new Map<string, Node>();
   readonly saved = new Map<string, Node>();
 }
@@ -548,6 +556,8 @@ class DirectoryChange {
   }
 
   apply(): void {
+    for (const change of [this.#removal, this.#addition])
+      if (change !== undefined) change.directory.mtimeMs = Date.now();
     if (this.#removal !== undefined) this.#removal.directory.entries.delete(this.#removal.name);
     if (this.#addition !== undefined) this.#addition.directory.entries.set(this.#addition.name, this.#addition.node);
   }
@@ -604,7 +614,7 @@ function stats(node: Node): FaultyStats {
   return {
     ino: node.ino,
     size: node instanceof File ? node.length : 0,
-    mtimeMs: node instanceof File ? node.mtimeMs : 0,
+    mtimeMs: node.mtimeMs,
     isFile: () => node instanceof File,
     isDirectory: () => node instanceof Directory,
   };

@@ -2,8 +2,10 @@ import { once } from 'node:events';
 import { createServer, request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { BlockList } from 'node:net';
 import { pino } from 'pino';
+import { everything } from '../../src/auth/authorize.ts';
 import { createApp } from '../../src/http/app.ts';
 import { createMetrics } from '../../src/http/metrics.ts';
+import type { Rights } from '../../src/http/state.ts';
 import { registryRouter } from '../../src/registry/router.ts';
 import { digestOf } from '../../storage/digest.ts';
 import { openDisk } from '../../storage/drivers/disk.ts';
@@ -42,7 +44,7 @@ export interface Registry extends AsyncDisposable {
 }
 
 /** Starts a registry on a port of its own. */
-export async function startRegistry(options: { delete?: boolean } = {}): Promise<Registry> {
+export async function startRegistry(options: { delete?: boolean; rights?: Rights } = {}): Promise<Registry> {
   const disk = new FaultyFileSystem({ seed: 1 });
   const driver = await openDisk({ root: '/registry', fileSystem: disk });
   const store = await openStore({ driver, indexMaxAge: 60_000 });
@@ -50,7 +52,13 @@ export async function startRegistry(options: { delete?: boolean } = {}): Promise
     log: pino({ level: 'silent' }),
     metrics: createMetrics(),
     trustedProxies: new BlockList(),
-    mount: (app) => app.use(registryRouter({ store, delete: options.delete ?? true }).routes()),
+    mount: (app) => {
+      app.use(async (ctx, next) => {
+        ctx.state.rights = options.rights ?? everything('ci');
+        await next();
+      });
+      app.use(registryRouter({ store, delete: options.delete ?? true }).routes());
+    },
   });
   const server = createServer(app).listen(0, '127.0.0.1');
   await once(server, 'listening');
