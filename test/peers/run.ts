@@ -1,8 +1,9 @@
 /**
  * The tests against real programs: installs what is missing, runs them, closes with `N passed, N failed`.
  *
- *   npm run test:peers -- [--without PEER[,PEER…]] [arguments of vitest, such as the name of a test file]
+ *   npm run test:peers -- [--long] [--without PEER[,PEER…]] [arguments of vitest, such as the name of a test file]
  *
+ * Tests that take minutes run only with `--long`; the others name them at their end (support/long.ts).
  * Which peers a test file needs, its imports say: it imports support/PEER.ts. A peer that cannot be had makes its tests
  * fail, unless it is left out by name.
  */
@@ -59,12 +60,17 @@ function needs(file: string): string[] {
   return [...peers.keys()].filter((peer) => text.includes(`'./support/${peer}.ts'`));
 }
 
-/** Takes `--without` out of the arguments. */
-function parse(args: readonly string[]): { without: Set<string>; others: string[] } {
+/** Takes `--long` and `--without` out of the arguments. */
+function parse(args: readonly string[]): { long: boolean; without: Set<string>; others: string[] } {
   const without = new Set<string>();
   const others: string[] = [];
+  let long = false;
   for (let at = 0; at < args.length; at += 1) {
     const arg = args[at] ?? '';
+    if (arg === '--long') {
+      long = true;
+      continue;
+    }
     if (arg !== '--without' && !arg.startsWith('--without=')) {
       others.push(arg);
       continue;
@@ -75,7 +81,7 @@ function parse(args: readonly string[]): { without: Set<string>; others: string[
       without.add(name);
     }
   }
-  return { without, others };
+  return { long, without, others };
 }
 
 /** What vitest's report says. No report, or one without a test, is a failure. */
@@ -88,22 +94,31 @@ function count(report: string): { passed: number; failed: number } {
   return { passed: numPassedTests, failed };
 }
 
-const { without, others } = parse(process.argv.slice(2));
+const { long, without, others } = parse(process.argv.slice(2));
 const files = readdirSync(folder).filter((name) => name.endsWith('.test.ts'));
 const leftOut = files.filter((file) => needs(file).some((peer) => without.has(peer)));
 install([...new Set([...peers].filter(([name]) => !without.has(name)).flatMap(([, packages]) => packages))]);
 
 const scratch = mkdtempSync(join(tmpdir(), 'shiplog-peers-'));
 const report = process.env['SHIPLOG_TEST_REPORT'] ?? join(scratch, 'report.json');
+const longNames = join(scratch, 'left-out');
+writeFileSync(longNames, '');
 const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--config', 'test/peers/vitest.config.ts'];
 const exclude = leftOut.flatMap((file) => ['--exclude', `test/peers/${file}`]);
 const { status } = spawnSync(process.execPath, [...vitest, ...exclude, ...others], {
   cwd: root,
   stdio: 'inherit',
-  env: { ...process.env, SHIPLOG_TEST_REPORT: report },
+  env: {
+    ...process.env,
+    SHIPLOG_TEST_REPORT: report,
+    SHIPLOG_PEERS_LONG: long ? '1' : '0',
+    SHIPLOG_PEERS_LEFT_OUT: longNames,
+  },
 });
 const { passed, failed } = count(report);
+const longOnes = readFileSync(longNames, 'utf8').split('\n').filter(Boolean);
 rmSync(scratch, { recursive: true });
 if (without.size > 0) console.log(`left out: ${[...without].join(', ')} (${leftOut.join(', ') || 'no test file'})`);
+if (longOnes.length > 0) console.log(`left out, for --long:\n${longOnes.map((name) => `  ${name}\n`).join('')}`);
 console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = status === 0 && failed === 0 ? 0 : 1;
