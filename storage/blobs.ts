@@ -2,7 +2,7 @@ import type { Digest } from './digest.ts';
 import type { Driver, Span } from './driver.ts';
 import { StorageError } from './errors.ts';
 import { blobKey, layerFolder, layerLink } from './layout.ts';
-import { readLink, writeLink } from './links.ts';
+import { readLink } from './links.ts';
 import type { RepositoryName } from './names.ts';
 
 /** What a repository's link to a blob leads to. */
@@ -48,13 +48,6 @@ export class Blobs {
   async delete(name: RepositoryName, digest: Digest): Promise<void> {
     const linked = await readLink(this.#driver, layerLink(name, digest));
     if (linked === undefined || !(await this.#driver.delete(layerFolder(name, digest)))) throw unknown(digest);
-  }
-
-  async mount(name: RepositoryName, digest: Digest, from: RepositoryName): Promise<boolean> {
-    const found = await this.find(from, digest);
-    if (found === undefined) return false;
-    await writeLink(this.#driver, layerLink(name, digest), found.target);
-    return true;
   }
 
   async #get(name: RepositoryName, digest: Digest): Promise<LinkedBlob> {

@@ -18,13 +18,13 @@ export class Catalog {
     this.#driver = driver;
   }
 
-  async list(page: Page): Promise<{ repositories: string[]; more: boolean }> {
+  async list(page: Page): Promise<{ repositories: RepositoryName[]; more: boolean }> {
     const { entries, more } = await takePage(this.#below('', page.after ?? ''), page.limit);
     return { repositories: entries, more };
   }
 
   /** Names that start with `name/`, in order, from `after` on. Only the folders on the way to one are held in memory. */
-  async *#below(name: string, after: string): AsyncGenerator<string, void, void> {
+  async *#below(name: string, after: string): AsyncGenerator<RepositoryName, void, void> {
     const path = name === '' ? '' : `${name}/`;
     const entries = await this.#driver.list(`${repositoriesFolder}${name === '' ? '' : `/${name}`}`);
     const steps = entries.flatMap((entry): Step[] => {

@@ -1,14 +1,13 @@
 import { z } from 'zod';
 import type { Blobs } from './blobs.ts';
 import { BoundedMap } from './bounded-map.ts';
-import { type Digest, isDigest } from './digest.ts';
+import type { Digest } from './digest.ts';
 import type { Driver } from './driver.ts';
-import { StorageError } from './errors.ts';
-import { blobKey, configFolder, configHint, configHintFolder, revisionLink, revisionsFolder } from './layout.ts';
-import { readLink } from './links.ts';
-import { type Manifest, manifestLimit, parseManifest } from './manifest.ts';
+import { blobKey, configFolder, configHint, configHintFolder, revisionsFolder } from './layout.ts';
+import type { Manifest } from './manifest.ts';
 import type { RepositoryName } from './names.ts';
 import { parallel } from './parallel.ts';
+import { digestsIn, findManifest } from './revisions.ts';
 
 const width = 16;
 const configLimit = 4 * 1024 * 1024;
@@ -43,7 +42,7 @@ export class Images {
   }
 
   async describe(name: RepositoryName, digest: Digest): Promise<ImageDescription | undefined> {
-    const manifest = await this.#manifest(name, digest);
+    const manifest = await findManifest(this.#driver, name, digest);
     if (manifest !== undefined) return { manifests: [digest], labels: await this.#labels(name, manifest) };
     const manifests = await this.#withConfig(name, digest);
     return manifests.length === 0 ? undefined : { manifests, labels: await this.#configLabels(name, digest) };
@@ -54,21 +53,19 @@ export class Images {
     await this.#driver.put(configHint(config, name, manifest), Buffer.from(manifest), { hint: true });
   }
 
-  /** Forgets what was noted of a manifest that is about to be deleted. */
-  async forget(name: RepositoryName, digest: Digest): Promise<void> {
-    const manifest = await this.#manifest(name, digest);
-    if (manifest?.config === undefined) return;
-    await this.#driver.delete(configHintFolder(manifest.config, name, digest), { hint: true });
+  /** Forgets a manifest that was deleted. */
+  async forget(name: RepositoryName, config: Digest, manifest: Digest): Promise<void> {
+    await this.#driver.delete(configHintFolder(config, name, manifest), { hint: true });
   }
 
   async #withConfig(name: RepositoryName, config: Digest): Promise<Digest[]> {
-    const noted = await this.#digestsIn(configFolder(config, name));
+    const noted = await digestsIn(this.#driver, configFolder(config, name));
     const verified = await this.#thatHave(name, config, noted);
     if (verified.length > 0) return verified;
     const readAt = this.#readAt.get(name);
     if (readAt !== undefined && performance.now() - readAt < this.#indexMaxAge) return [];
     this.#readAt.set(name, performance.now());
-    const revisions = await this.#digestsIn(revisionsFolder(name));
+    const revisions = await digestsIn(this.#driver, revisionsFolder(name));
     return this.#thatHave(name, config, revisions, { note: true });
   }
 
@@ -80,7 +77,7 @@ export class Images {
     options = { note: false },
   ): Promise<Digest[]> {
     const found = await parallel(manifests, width, async (digest) => {
-      const manifest = await this.#manifest(name, digest);
+      const manifest = await findManifest(this.#driver, name, digest);
       if (manifest?.config === undefined) return [];
       if (options.note) await this.note(name, manifest.config, digest);
       return manifest.config === config ? [digest] : [];
@@ -88,35 +85,10 @@ export class Images {
     return found.flat();
   }
 
-  /** Digests that are laid out as folders: `<algorithm>/<hex>`. */
-  async #digestsIn(folder: string): Promise<Digest[]> {
-    const found: Digest[] = [];
-    for (const algorithm of ['sha256', 'sha512']) {
-      for (const { name } of await this.#driver.list(`${folder}/${algorithm}`)) {
-        const digest = `${algorithm}:${name}`;
-        if (isDigest(digest)) found.push(digest);
-      }
-    }
-    return found.sort();
-  }
-
-  /** Undefined: the repository does not have it, or it is of a kind that this store would not take. */
-  async #manifest(name: RepositoryName, digest: Digest): Promise<Manifest | undefined> {
-    const target = await readLink(this.#driver, revisionLink(name, digest));
-    const bytes = target && (await this.#driver.get(blobKey(target), manifestLimit));
-    if (bytes === undefined) return undefined;
-    try {
-      return parseManifest(bytes);
-    } catch (error) {
-      if (!(error instanceof StorageError)) throw error;
-      return undefined;
-    }
-  }
-
   async #labels(name: RepositoryName, manifest: Manifest): Promise<Record<string, string>> {
     if (manifest.config !== undefined) return this.#configLabels(name, manifest.config);
     const children = await parallel(manifest.children, width, async (digest) => {
-      const child = await this.#manifest(name, digest);
+      const child = await findManifest(this.#driver, name, digest);
       return child?.config === undefined ? undefined : this.#configLabels(name, child.config);
     });
     const [first = {}, ...others] = children.filter((labels) => labels !== undefined);

@@ -16,6 +16,8 @@ import type { RepositoryName, Tag } from './names.ts';
  *   └── _shiplog/
  *       ├── index/configs/<algorithm>/<hex>/<name>/_manifests/<algorithm>/<hex>/link
  *       │                                                             manifests of a repository by their config: hints
+ *       ├── index/subjects/<algorithm>/<hex>/<name>/_manifests/<algorithm>/<hex>/link
+ *       │                                                             manifests of a repository by their subject
  *       ├── uploads/<session>/…                                       unfinished uploads, as the driver likes
  *       └── tmp/<uuid>                                                on disk: what is being written or thrown away
  *
@@ -89,6 +91,20 @@ export function tagIndexLink(name: RepositoryName, tag: Tag, digest: Digest): st
 /** The folder that has a folder for each algorithm by which a repository's manifests with this config are named. */
 export function configFolder(config: Digest, name: RepositoryName): string {
   return `${root}/_shiplog/index/configs/${digestPath(config)}/${name}/_manifests`;
+}
+
+/** The folder that has a folder for each algorithm by which a repository's manifests with this subject are named. */
+export function subjectFolder(subject: Digest, name: RepositoryName): string {
+  return `${root}/_shiplog/index/subjects/${digestPath(subject)}/${name}/_manifests`;
+}
+
+/** The folder of the link that a manifest has this subject. */
+export function referrerFolder(subject: Digest, name: RepositoryName, manifest: Digest): string {
+  return `${subjectFolder(subject, name)}/${digestPath(manifest)}`;
+}
+
+export function referrerLink(subject: Digest, name: RepositoryName, manifest: Digest): string {
+  return linkIn(referrerFolder(subject, name, manifest));
 }
 
 /** The folder of the hint that a manifest has this config. */

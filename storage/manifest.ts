@@ -27,7 +27,12 @@ const descriptor = z.object({
   urls: z.array(z.string()).optional(),
 });
 
-const common = { schemaVersion: z.literal(2), subject: descriptor.optional() };
+const common = {
+  schemaVersion: z.literal(2),
+  artifactType: z.string().optional(),
+  subject: descriptor.optional(),
+  annotations: z.record(z.string(), z.string()).optional(),
+};
 
 const image = z.object({
   ...common,
@@ -51,7 +56,12 @@ export interface Manifest {
   readonly blobs: readonly Digest[];
   /** Manifests (or, in build caches, layers) that an index lists. */
   readonly children: readonly Digest[];
+  /** Layers that are not here, as their descriptors say where else they are. */
+  readonly elsewhere: readonly Digest[];
   readonly subject?: Digest;
+  /** What the manifest is of, for lists of referrers (OCI distribution-spec, "Listing Referrers"). */
+  readonly artifactType?: string;
+  readonly annotations?: Readonly<Record<string, string>>;
 }
 
 /**
@@ -80,21 +90,42 @@ export function storedMediaType(bytes: Uint8Array): string {
 }
 
 function asImage(document: object): Manifest {
-  const { mediaType, config, layers, subject } = check(image, document);
-  const here = layers.filter((layer) => !(elsewhere.has(layer.mediaType) && (layer.urls ?? []).length > 0));
+  const { config, layers, ...rest } = check(image, document);
+  const isElsewhere = (layer: z.output<typeof descriptor>): boolean =>
+    elsewhere.has(layer.mediaType) && (layer.urls ?? []).length > 0;
   return {
-    mediaType,
+    ...described({ ...rest, artifactType: rest.artifactType || config.mediaType }),
     config: config.digest,
-    blobs: unique([config, ...here]),
+    blobs: unique([config, ...layers.filter((layer) => !isElsewhere(layer))]),
     children: [],
-    ...(subject && { subject: subject.digest }),
+    elsewhere: unique(layers.filter(isElsewhere)),
   };
 }
 
 function asIndex(document: object): Manifest {
   if ('layers' in document || 'config' in document) throw invalid('it has manifests, and layers or config too');
-  const { mediaType, manifests, subject } = check(index, document);
-  return { mediaType, blobs: [], children: unique(manifests), ...(subject && { subject: subject.digest }) };
+  const { manifests, ...rest } = check(index, document);
+  return { ...described(rest), blobs: [], children: unique(manifests), elsewhere: [] };
+}
+
+/** What images and indexes say alike. */
+function described({
+  mediaType,
+  artifactType,
+  subject,
+  annotations,
+}: {
+  mediaType: string;
+  artifactType?: string | undefined;
+  subject?: { digest: Digest } | undefined;
+  annotations?: Record<string, string> | undefined;
+}): Pick<Manifest, 'mediaType' | 'artifactType' | 'subject' | 'annotations'> {
+  return {
+    mediaType,
+    ...(artifactType && { artifactType }),
+    ...(subject && { subject: subject.digest }),
+    ...(annotations && { annotations }),
+  };
 }
 
 function unique(descriptors: readonly { digest: Digest }[]): Digest[] {

@@ -7,8 +7,11 @@ import { blobKey, layerLink, revisionFolder, revisionLink, tagIndexLink, tagLink
 import { readLink, writeLink } from './links.ts';
 import type { KeyedLock } from './lock.ts';
 import { type Manifest, manifestLimit, parseManifest, storedMediaType } from './manifest.ts';
-import { isByDigest, type Reference, type RepositoryName } from './names.ts';
+import type { Mounts } from './mounts.ts';
+import { isByDigest, type Reference, type RepositoryName, type Tag } from './names.ts';
 import { parallel } from './parallel.ts';
+import type { Referrers } from './referrers.ts';
+import { findManifest, readRevision } from './revisions.ts';
 import type { Tags } from './tags.ts';
 
 const width = 16;
@@ -20,19 +23,54 @@ export interface StoredManifest {
   readonly bytes: Uint8Array;
 }
 
+/** A manifest that was put. */
+export interface PutManifest {
+  readonly digest: Digest;
+  readonly mediaType: string;
+  /** What it refers to, and whether the repository has that. */
+  readonly subject?: { readonly digest: Digest; readonly found: boolean };
+  /** Layers that are not here, as the manifest says where else they are. */
+  readonly elsewhere: readonly Digest[];
+}
+
+/** What a manifest is put with. */
+export interface PutOptions {
+  /** It must be that of the document. */
+  readonly contentType?: string | undefined;
+  /** Tags beside the one, if any, by which it is put. */
+  readonly tags?: readonly Tag[];
+  /** Whether the caller may read a repository: what it lacks, and one of those has, it is given. */
+  readonly mayRead?: (name: RepositoryName) => boolean;
+}
+
+/** What manifests are kept by. */
+export interface ManifestRooms {
+  readonly driver: Driver;
+  readonly blobs: Blobs;
+  readonly mounts: Mounts;
+  readonly tags: Tags;
+  readonly referrers: Referrers;
+  readonly images: Images;
+  readonly locks: KeyedLock;
+}
+
 /** Manifests that repositories have, by digest and by tag. */
 export class Manifests {
   readonly #driver: Driver;
   readonly #blobs: Blobs;
+  readonly #mounts: Mounts;
   readonly #tags: Tags;
+  readonly #referrers: Referrers;
   readonly #images: Images;
   /** By repository: puts share it, a delete has it alone, so that no tag is left with nothing to point to. */
   readonly #locks: KeyedLock;
 
-  constructor(rooms: { driver: Driver; blobs: Blobs; tags: Tags; images: Images; locks: KeyedLock }) {
+  constructor(rooms: ManifestRooms) {
     this.#driver = rooms.driver;
     this.#blobs = rooms.blobs;
+    this.#mounts = rooms.mounts;
     this.#tags = rooms.tags;
+    this.#referrers = rooms.referrers;
     this.#images = rooms.images;
     this.#locks = rooms.locks;
   }
@@ -41,8 +79,8 @@ export class Manifests {
     name: RepositoryName,
     reference: Reference,
     bytes: Uint8Array,
-    contentType?: string,
-  ): Promise<{ digest: Digest; mediaType: string; subject?: Digest }> {
+    { contentType, tags = [], mayRead = () => false }: PutOptions = {},
+  ): Promise<PutManifest> {
     if (bytes.length > manifestLimit) {
       throw new StorageError('SIZE_INVALID', `a manifest has at most ${manifestLimit} bytes`);
     }
@@ -51,18 +89,22 @@ export class Manifests {
     if (isByDigest(reference) && reference !== digest) {
       throw new DigestInvalidError(`the manifest's content is ${digest}`);
     }
+    const { mediaType, subject, elsewhere } = manifest;
+    const found = subject !== undefined && (await readLink(this.#driver, revisionLink(name, subject))) !== undefined;
+    const every = new Set(isByDigest(reference) ? tags : [reference, ...tags]);
     await this.#locks.shared(name, async () => {
-      await this.#driver.settle(await this.#named(name, manifest));
+      await this.#driver.settle(await this.#named(name, manifest, mayRead));
       // Each step is durable before the next: what a link points to is always there.
       await this.#driver.put(blobKey(digest), bytes);
+      if (subject !== undefined) await this.#referrers.note(name, subject, digest);
       await writeLink(this.#driver, revisionLink(name, digest), digest);
       if (manifest.config !== undefined) await this.#images.note(name, manifest.config, digest);
-      if (isByDigest(reference)) return;
-      await writeLink(this.#driver, tagIndexLink(name, reference, digest), digest);
-      await writeLink(this.#driver, tagLink(name, reference), digest);
+      await parallel(every, width, async (tag) => {
+        await writeLink(this.#driver, tagIndexLink(name, tag, digest), digest);
+        await writeLink(this.#driver, tagLink(name, tag), digest);
+      });
     });
-    const { mediaType, subject } = manifest;
-    return subject === undefined ? { digest, mediaType } : { digest, mediaType, subject };
+    return { digest, mediaType, elsewhere, ...(subject && { subject: { digest: subject, found } }) };
   }
 
   /** @throws {StorageError} MANIFEST_UNKNOWN */
@@ -75,29 +117,37 @@ export class Manifests {
 
   /** Undefined: the repository has no such manifest. */
   async find(name: RepositoryName, digest: Digest): Promise<StoredManifest | undefined> {
-    const target = await readLink(this.#driver, revisionLink(name, digest));
-    const bytes = target && (await this.#driver.get(blobKey(target), manifestLimit));
+    const bytes = await readRevision(this.#driver, name, digest);
     return bytes && { digest, mediaType: storedMediaType(bytes), bytes };
   }
 
   async delete(name: RepositoryName, digest: Digest): Promise<void> {
     await this.#locks.alone(name, async () => {
-      const found = await readLink(this.#driver, revisionLink(name, digest));
-      if (found === undefined) throw unknown(digest);
+      const linked = await readLink(this.#driver, revisionLink(name, digest));
+      if (linked === undefined) throw unknown(digest);
+      const manifest = await findManifest(this.#driver, name, digest);
       // Tags first: broken off here, none points to what is gone.
       await this.#tags.deleteAll(name, digest);
-      await this.#images.forget(name, digest);
       await this.#driver.delete(revisionFolder(name, digest));
+      if (manifest?.config !== undefined) await this.#images.forget(name, manifest.config, digest);
+      if (manifest?.subject !== undefined) await this.#referrers.forget(name, manifest.subject, digest);
     });
   }
 
   /**
-   * The keys of all that a manifest names. A blob that lies only in another repository is unknown here; whoever may
-   * let the caller have it mounts it first.
-   * @throws {ManifestBlobUnknownError} where this repository lacks some of it. A subject may be missing.
+   * The keys of all that a manifest names. What only another repository has, which the caller may read, is mounted.
+   * @throws {ManifestBlobUnknownError} where some of it is missing. A subject may be.
    */
-  async #named(name: RepositoryName, manifest: Manifest): Promise<string[]> {
-    const blobs = await parallel(manifest.blobs, width, (digest) => this.#blobKeys(name, digest));
+  async #named(
+    name: RepositoryName,
+    manifest: Manifest,
+    mayRead: (name: RepositoryName) => boolean,
+  ): Promise<string[]> {
+    const blobs = await parallel(manifest.blobs, width, async (digest) => {
+      const keys = await this.#blobKeys(name, digest);
+      if (keys !== undefined || !(await this.#mounts.mount(name, digest, { mayRead }))) return keys;
+      return this.#blobKeys(name, digest);
+    });
     const children = await parallel(manifest.children, width, (digest) => this.#childKeys(name, digest));
     const found = [...blobs, ...children];
     const wanted = [...manifest.blobs, ...manifest.children];

@@ -5,11 +5,11 @@ export interface Page {
 }
 
 /** The first entries of a sorted stream, as many as a page has, and whether there are more. */
-export async function takePage(
-  sorted: AsyncIterable<string>,
+export async function takePage<T extends string>(
+  sorted: AsyncIterable<T>,
   limit = Number.POSITIVE_INFINITY,
-): Promise<{ entries: string[]; more: boolean }> {
-  const entries: string[] = [];
+): Promise<{ entries: T[]; more: boolean }> {
+  const entries: T[] = [];
   if (limit === 0) return { entries, more: false };
   for await (const entry of sorted) {
     if (entries.length === limit) return { entries, more: true };

@@ -4,9 +4,11 @@ import { type Digest, parseDigest } from './digest.ts';
 import type { Driver } from './driver.ts';
 import { Images as ImagesRoom } from './images.ts';
 import { KeyedLock } from './lock.ts';
-import { Manifests } from './manifests.ts';
+import { Manifests, type PutManifest } from './manifests.ts';
+import { Mounts } from './mounts.ts';
 import { parseName, parseReference, parseTag } from './names.ts';
 import type { Page } from './pages.ts';
+import { type Referrer, Referrers, type ReferrersPage } from './referrers.ts';
 import { Tags } from './tags.ts';
 import { Uploads } from './uploads.ts';
 
@@ -46,10 +48,14 @@ export interface BlobStore {
    */
   delete(name: string, digest: string): Promise<void>;
   /**
-   * Gives this repository what another one has. False: that one does not have it.
+   * Gives this repository what another one has: `from`, or any that the caller may read. False: none was found.
    * @throws {StorageError} NAME_INVALID, DIGEST_INVALID
    */
-  mount(name: string, digest: string, from: string): Promise<boolean>;
+  mount(
+    name: string,
+    digest: string,
+    source: { from?: string | undefined; mayRead: (name: string) => boolean },
+  ): Promise<boolean>;
 }
 
 /** Upload sessions: how a blob comes in. They survive the end of the process. */
@@ -83,8 +89,9 @@ export interface UploadStore {
 /** Manifests and indexes, kept byte for byte. */
 export interface ManifestStore {
   /**
-   * Stores a manifest under its digest, and under a tag if the reference is one. When it resolves, the image survives a
-   * power cut: the manifest, its links, and each blob that it names.
+   * Stores a manifest under its digest, and under a tag if the reference is one, and further tags. When it resolves, the
+   * image survives a power cut: the manifest, its links, and each blob that it names. Blobs that the repository lacks,
+   * and another one has that `mayRead` lets the caller read, are mounted.
    * @throws {StorageError} MANIFEST_INVALID, MANIFEST_BLOB_UNKNOWN, DIGEST_INVALID, SIZE_INVALID, TAG_INVALID, NO_SPACE,
    *   NAME_INVALID
    */
@@ -92,8 +99,12 @@ export interface ManifestStore {
     name: string,
     reference: string,
     bytes: Uint8Array,
-    contentType?: string,
-  ): Promise<{ digest: Digest; mediaType: string; subject?: Digest }>;
+    options?: {
+      contentType?: string | undefined;
+      tags?: readonly string[];
+      mayRead?: (name: string) => boolean;
+    },
+  ): Promise<PutManifest>;
   /** @throws {StorageError} MANIFEST_UNKNOWN, NAME_INVALID, TAG_INVALID, DIGEST_INVALID */
   get(name: string, reference: string): Promise<{ digest: Digest; mediaType: string; bytes: Uint8Array }>;
   /** @throws {StorageError} MANIFEST_UNKNOWN, NAME_INVALID, TAG_INVALID, DIGEST_INVALID */
@@ -103,6 +114,15 @@ export interface ManifestStore {
    * @throws {StorageError} MANIFEST_UNKNOWN, NAME_INVALID, DIGEST_INVALID
    */
   delete(name: string, digest: string): Promise<void>;
+}
+
+/** Manifests by what they refer to. */
+export interface ReferrerStore {
+  /**
+   * Those of a subject, which need not be there, in the order of their digests.
+   * @throws {StorageError} NAME_INVALID, DIGEST_INVALID
+   */
+  list(name: string, subject: string, page: ReferrersPage): Promise<{ referrers: Referrer[]; more: boolean }>;
 }
 
 /** Tags, in lexical order. */
@@ -133,6 +153,7 @@ export interface Store extends AsyncDisposable {
   readonly blobs: BlobStore;
   readonly uploads: UploadStore;
   readonly manifests: ManifestStore;
+  readonly referrers: ReferrerStore;
   readonly tags: TagStore;
   readonly catalog: Catalog;
   readonly images: Images;
@@ -149,31 +170,44 @@ export async function openStore(options: { driver: Driver; indexMaxAge: number }
   const uploads = new Uploads(driver);
   const tags = new Tags(driver, locks);
   const images = new ImagesRoom(driver, blobs, indexMaxAge);
-  const manifests = new Manifests({ driver, blobs, tags, images, locks });
   const catalog = new CatalogRoom(driver);
+  const mounts = new Mounts({ driver, blobs, catalog });
+  const referrers = new Referrers(driver);
+  const manifests = new Manifests({ driver, blobs, mounts, tags, referrers, images, locks });
   return {
     blobs: {
       stat: async (name, digest) => blobs.stat(parseName(name), parseDigest(digest)),
       open: async (name, digest, range) => blobs.open(parseName(name), parseDigest(digest), range),
       delete: async (name, digest) => blobs.delete(parseName(name), parseDigest(digest)),
-      mount: async (name, digest, from) => blobs.mount(parseName(name), parseDigest(digest), parseName(from)),
+      mount: async (name, digest, { from, mayRead }) =>
+        mounts.mount(parseName(name), parseDigest(digest), {
+          from: from === undefined ? undefined : parseName(from),
+          mayRead,
+        }),
     },
     uploads: {
       create: async (name) => uploads.create(parseName(name)),
       status: async (name, id) => uploads.status(parseName(name), id),
       append: async (name, id, body, at) => uploads.append(parseName(name), id, body, at),
-      commit: async (name, id, digest, body, at) => uploads.commit(parseName(name), id, parseDigest(digest), body, at),
+      commit: async (name, id, digest, body, at) => {
+        const committed = await uploads.commit(parseName(name), id, parseDigest(digest), body, at);
+        mounts.note(committed.digest, parseName(name));
+        return committed;
+      },
       cancel: async (name, id) => uploads.cancel(parseName(name), id),
     },
     manifests: {
-      put: async (name, reference, bytes, contentType) =>
-        manifests.put(parseName(name), parseReference(reference), bytes, contentType),
+      put: async (name, reference, bytes, { tags = [], ...options } = {}) =>
+        manifests.put(parseName(name), parseReference(reference), bytes, { ...options, tags: tags.map(parseTag) }),
       get: async (name, reference) => manifests.get(parseName(name), parseReference(reference)),
       stat: async (name, reference) => {
         const { digest, mediaType, bytes } = await manifests.get(parseName(name), parseReference(reference));
         return { digest, mediaType, size: bytes.length };
       },
       delete: async (name, digest) => manifests.delete(parseName(name), parseDigest(digest)),
+    },
+    referrers: {
+      list: async (name, subject, page) => referrers.list(parseName(name), parseDigest(subject), page),
     },
     tags: {
       list: async (name, page = {}) => tags.list(parseName(name), page),

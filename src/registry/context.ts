@@ -22,6 +22,11 @@ export function repositoryFor(ctx: Context, action: Action): RepositoryName {
   return name;
 }
 
+/** Which repositories the caller may pull. */
+export function mayPull(ctx: Context): (name: string) => boolean {
+  return (name) => ctx.state.rights?.may('pull', name) === true;
+}
+
 function nameOf(ctx: Context): RepositoryName {
   // The router decodes a path's parts, by which `a%2Fb` would be a second way to write `a/b`.
   if (/%2f/i.test(ctx.path)) throw new StorageError('NAME_INVALID', 'slashes in a path are not to be encoded');
@@ -37,6 +42,11 @@ export function param(ctx: Context, name: 'name' | 'digest' | 'reference' | 'id'
 export function query(ctx: Context, name: string): string | undefined {
   const value = ctx.query[name];
   return Array.isArray(value) ? value[0] : value;
+}
+
+/** All parameters of one name in the query. */
+export function queryAll(ctx: Context, name: string): string[] {
+  return [ctx.query[name] ?? []].flat();
 }
 
 /** Answers without a body. */

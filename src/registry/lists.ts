@@ -8,7 +8,7 @@ export function listTags(store: TagStore): Handler {
     const name = repositoryFor(ctx, 'pull');
     const page = pageOf(ctx);
     const { tags, more } = await store.list(name, page);
-    if (more) linkToNext(ctx, page.limit, tags);
+    if (more) linkToNext(ctx, page.limit, tags.at(-1));
     ctx.body = { name, tags };
   };
 }
@@ -18,7 +18,7 @@ export function listRepositories(catalog: Catalog): Handler {
   return async (ctx) => {
     const page = pageOf(ctx);
     const { repositories, more } = await catalog.list(page);
-    if (more) linkToNext(ctx, page.limit, repositories);
+    if (more) linkToNext(ctx, page.limit, repositories.at(-1));
     ctx.body = { repositories };
   };
 }

@@ -5,7 +5,10 @@ import type { ManifestStore, TagStore } from '../../storage/store.ts';
 import type { MemoryBudget } from '../http/body.ts';
 import { HttpError } from '../http/errors.ts';
 import { withWhole } from './body.ts';
-import { answerEmpty, describeContent, type Handler, repositoryFor, param } from './context.ts';
+import { answerEmpty, describeContent, type Handler, mayPull, param, queryAll, repositoryFor } from './context.ts';
+import { warn } from './warnings.ts';
+
+const mostTags = 100;
 
 /** Formats of before 2016: `…manifest.v1+json`, and `…manifest.v1+prettyjws` with signatures. */
 const schema1 = /^application\/vnd\.docker\.distribution\.manifest\.v1\+/;
@@ -41,14 +44,30 @@ export function putManifest(manifests: ManifestStore, budget: MemoryBudget): Han
       );
     }
     const reference = param(ctx, 'reference');
+    // "A registry MAY limit the number of tags, which SHOULD be at least 10" (spec.md, "Pushing Manifests").
+    const tags = queryAll(ctx, 'tag');
+    if (tags.length > mostTags)
+      throw new HttpError(400, 'TAG_INVALID', `a manifest is put with at most ${mostTags} tags`);
     const stored = await withWhole(ctx.req, { limit: manifestLimit, budget }, (bytes) =>
-      manifests.put(name, reference, bytes, contentType === '' ? undefined : contentType),
+      manifests.put(name, reference, bytes, {
+        contentType: contentType === '' ? undefined : contentType,
+        tags,
+        mayRead: mayPull(ctx),
+      }),
     );
+    const { digest, subject, elsewhere } = stored;
     answerEmpty(ctx, 201);
-    ctx.set({ Location: `/v2/${name}/manifests/${stored.digest}`, 'Docker-Content-Digest': stored.digest });
+    ctx.set({ Location: `/v2/${name}/manifests/${digest}`, 'Docker-Content-Digest': digest });
+    if (tags.length > 0) ctx.set('OCI-Tag', tags);
     // "If the `subject` field is present [the registry] MUST set the response header `OCI-Subject`" (spec.md, "Pushing
     // Manifests with Subject").
-    if (stored.subject !== undefined) ctx.set('OCI-Subject', stored.subject);
+    if (subject !== undefined) ctx.set('OCI-Subject', subject.digest);
+    warn(ctx, [
+      ...(subject?.found === false
+        ? [`the repository has no manifest ${subject.digest}, to which this one refers`]
+        : []),
+      ...elsewhere.map((layer) => `layer ${layer} is not stored here, but where the manifest says`),
+    ]);
   };
 }
 

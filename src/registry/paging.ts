@@ -14,10 +14,18 @@ export function pageOf(ctx: Context): { after?: string; limit: number } {
   return last === undefined ? { limit } : { after: last, limit };
 }
 
-/** Says where the list goes on after `entries` (RFC 8288; spec.md, "Listing Tags"). */
-export function linkToNext(ctx: Context, limit: number, entries: readonly string[]): void {
-  const last = entries.at(-1);
-  // With n=0 there is no entry to go on from: "the `Link` header MUST NOT be included".
+/**
+ * Says that the list goes on after `last`, for a request with the same `filters` (RFC 8288; spec.md, "Listing Tags").
+ * With n=0 there is no entry to go on from: "the `Link` header MUST NOT be included".
+ */
+export function linkToNext(
+  ctx: Context,
+  limit: number,
+  last: string | undefined,
+  filters: Readonly<Record<string, string | undefined>> = {},
+): void {
   if (last === undefined) return;
-  ctx.set('Link', `<${ctx.path}?${String(new URLSearchParams({ n: String(limit), last }))}>; rel="next"`);
+  const parameters = new URLSearchParams({ n: String(limit), last });
+  for (const [name, value] of Object.entries(filters)) if (value !== undefined) parameters.set(name, value);
+  ctx.set('Link', `<${ctx.path}?${String(parameters)}>; rel="next"`);
 }

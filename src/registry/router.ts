@@ -10,6 +10,7 @@ import { deleteBlob, getBlob } from './blobs.ts';
 import { toHttpError } from './errors.ts';
 import { listRepositories, listTags } from './lists.ts';
 import { deleteManifest, getManifest, putManifest } from './manifests.ts';
+import { listReferrers } from './referrers.ts';
 import { cancelUpload, continueUpload, finishUpload, startUpload, uploadStatus } from './uploads.ts';
 
 /** What the registry API serves, and how. */
@@ -27,7 +28,7 @@ const manifestMemory = 128 * 1024 * 1024;
  * HttpError.
  */
 export function registryRouter(options: RegistryOptions): Router<RequestState> {
-  const { blobs, uploads, manifests, tags, catalog } = options.store;
+  const { blobs, uploads, manifests, referrers, tags, catalog } = options.store;
   const router = new Router<RequestState>({ sensitive: true, strict: true });
   router.use(tellStorageErrors);
   router.on((events) => events.NotFound, refuse);
@@ -37,6 +38,7 @@ export function registryRouter(options: RegistryOptions): Router<RequestState> {
   });
   router.get('/v2/_catalog', listRepositories(catalog));
   router.get('/v2/*name/tags/list', listTags(tags));
+  router.get('/v2/*name/referrers/:digest', listReferrers(referrers));
 
   const uploadPath = '/v2/*name/blobs/uploads/:id';
   router.post('/v2/*name/blobs/uploads{/}', startUpload(blobs, uploads));

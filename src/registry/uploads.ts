@@ -5,18 +5,18 @@ import { isName, type RepositoryName } from '../../storage/names.ts';
 import type { BlobStore, UploadStatus, UploadStore } from '../../storage/store.ts';
 import { HttpError } from '../http/errors.ts';
 import { hasBody, readBody } from './body.ts';
-import { answerEmpty, type Context, type Handler, repositoryFor, param, query } from './context.ts';
+import { answerEmpty, type Context, type Handler, mayPull, repositoryFor, param, query } from './context.ts';
 
 /**
- * POST /v2/<name>/blobs/uploads/: with `mount` and `from`, takes over a blob of another repository; with `digest`,
- * stores the body as a blob; else opens a session.
+ * POST /v2/<name>/blobs/uploads/: with `mount`, takes over a blob of the repository `from`, or of any that the caller may
+ * pull; with `digest`, stores the body as a blob; else opens a session.
  */
 export function startUpload(blobs: BlobStore, uploads: UploadStore): Handler {
   return async (ctx) => {
     const name = repositoryFor(ctx, 'push');
     const [mount, from, digest] = [query(ctx, 'mount'), query(ctx, 'from'), query(ctx, 'digest')];
-    if (mount !== undefined && from !== undefined && isDigest(mount) && isName(from)) {
-      if (await blobs.mount(name, mount, from)) return answerBlob(ctx, name, mount);
+    if (mount !== undefined && isDigest(mount) && (from === undefined || isName(from))) {
+      if (await blobs.mount(name, mount, { from, mayRead: mayPull(ctx) })) return answerBlob(ctx, name, mount);
     }
     // "If a registry does not support cross-repository mounting or is unable to mount the requested blob, it SHOULD
     // return a 202. This indicates that the upload session has begun" (spec.md, "Mounting a blob").

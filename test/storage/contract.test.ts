@@ -18,6 +18,7 @@ import { type Backend, backends } from './backends.ts';
 
 const manifestType = 'application/vnd.oci.image.manifest.v1+json';
 const absent = `sha256:${'0'.repeat(64)}`;
+const mayRead = (): boolean => true;
 
 for (const [kind, open] of Object.entries(backends)) {
   describe(kind, () => {
@@ -255,14 +256,14 @@ for (const [kind, open] of Object.entries(backends)) {
         await pushBlob(store, 'a', layer);
         await expect(store.blobs.stat('b', layer.digest)).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' });
         await expect(store.blobs.open('b', layer.digest)).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' });
-        expect(await store.blobs.mount('b', layer.digest, 'c')).toBe(false);
-        expect(await store.blobs.mount('b', layer.digest, 'a')).toBe(true);
+        expect(await store.blobs.mount('b', layer.digest, { from: 'c', mayRead: (name) => name === 'c' })).toBe(false);
+        expect(await store.blobs.mount('b', layer.digest, { from: 'a', mayRead })).toBe(true);
         expect(await store.blobs.stat('b', layer.digest)).toEqual({ digest: layer.digest, size: 10_000 });
       });
 
       test('a deleted blob is gone from its repository, and only there', async () => {
         await pushBlob(store, 'a', layer);
-        await store.blobs.mount('b', layer.digest, 'a');
+        await store.blobs.mount('b', layer.digest, { from: 'a', mayRead });
         await store.blobs.delete('a', layer.digest);
         await expect(store.blobs.stat('a', layer.digest)).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' });
         await expect(store.blobs.delete('a', layer.digest)).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' });
@@ -319,9 +320,10 @@ for (const [kind, open] of Object.entries(backends)) {
           const one = image({ kind });
           const list = index([one], kind);
           await pushImage(store, 'team/web', one, 'v1');
-          expect(await store.manifests.put('team/web', 'all', list.bytes, list.mediaType)).toEqual({
+          expect(await store.manifests.put('team/web', 'all', list.bytes, { contentType: list.mediaType })).toEqual({
             digest: list.digest,
             mediaType: list.mediaType,
+            elsewhere: [],
           });
           for (const [reference, { digest, mediaType, bytes }] of [
             ['v1', one.manifest],
@@ -347,7 +349,7 @@ for (const [kind, open] of Object.entries(backends)) {
         const listed = store.manifests.put('a', 'v1', list.bytes);
         await expect(listed).rejects.toMatchObject({ digests: [one.manifest.digest] });
         await expect(store.manifests.get('a', 'v1')).rejects.toMatchObject({ code: 'MANIFEST_UNKNOWN' });
-        for (const { digest } of one.layers) await store.blobs.mount('a', digest, 'other');
+        for (const { digest } of one.layers) await store.blobs.mount('a', digest, { from: 'other', mayRead });
         await put();
         await store.manifests.put('a', 'v1', list.bytes);
       });
@@ -386,7 +388,8 @@ for (const [kind, open] of Object.entries(backends)) {
         expect(await store.manifests.put('a', digest, one.manifest.bytes)).toEqual({
           digest,
           mediaType: manifestType,
-          subject: absent,
+          subject: { digest: absent, found: false },
+          elsewhere: [],
         });
       });
 
@@ -573,7 +576,7 @@ for (const [kind, open] of Object.entries(backends)) {
       for (const name of ['', '..', 'a/../b', '/a', 'a/', 'a//b', 'A', '_x', 'a\0', 'a%2fb', 'é', 'a'.repeat(256)]) {
         const wrong = { code: 'NAME_INVALID' };
         await expect(store.blobs.stat(name, digest)).rejects.toMatchObject(wrong);
-        await expect(store.blobs.mount('a', digest, name)).rejects.toMatchObject(wrong);
+        await expect(store.blobs.mount('a', digest, { from: name, mayRead })).rejects.toMatchObject(wrong);
         await expect(store.uploads.create(name)).rejects.toMatchObject(wrong);
         await expect(store.manifests.put(name, 'v1', manifest.bytes)).rejects.toMatchObject(wrong);
         await expect(store.tags.list(name)).rejects.toMatchObject(wrong);

@@ -37,7 +37,8 @@ class Client {
     const name = this.#name;
     for (const blob of [pushed.config, ...pushed.layers]) {
       const way = this.#random.int(3);
-      if (way === 0 && (await this.#store.blobs.mount(name, blob.digest, this.#random.pick(repositories)))) continue;
+      const source = { from: this.#random.pick(repositories), mayRead: () => true };
+      if (way === 0 && (await this.#store.blobs.mount(name, blob.digest, source))) continue;
       if (way === 1) {
         const { id } = await this.#store.uploads.create(name);
         const cut = this.#random.int(blob.bytes.length);

@@ -120,5 +120,5 @@ export async function pushBlob(store: Store, name: string, { digest, bytes }: Te
 export async function pushImage(store: Store, name: string, pushed: TestImage, tag?: string): Promise<void> {
   for (const one of [pushed.config, ...pushed.layers]) await pushBlob(store, name, one);
   const { digest, bytes, mediaType } = pushed.manifest;
-  await store.manifests.put(name, tag ?? digest, bytes, mediaType);
+  await store.manifests.put(name, tag ?? digest, bytes, { contentType: mediaType });
 }
