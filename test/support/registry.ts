@@ -1,11 +1,12 @@
 import { once } from 'node:events';
-import { createServer, request as httpRequest, type IncomingHttpHeaders } from 'node:http';
+import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { BlockList } from 'node:net';
-import { pino } from 'pino';
 import { everything } from '../../src/auth/authorize.ts';
 import { createApp } from '../../src/http/app.ts';
 import { createMetrics } from '../../src/http/metrics.ts';
+import { listenHttp } from '../../src/http/server.ts';
 import type { Rights } from '../../src/http/state.ts';
+import { openLog } from '../../src/log.ts';
 import { registryRouter } from '../../src/registry/router.ts';
 import { digestOf } from '../../storage/digest.ts';
 import { openDisk } from '../../storage/drivers/disk.ts';
@@ -35,6 +36,8 @@ export interface Registry extends AsyncDisposable {
   readonly port: number;
   readonly store: Store;
   readonly disk: FaultyFileSystem;
+  /** Lines of its log. */
+  readonly logged: Record<string, unknown>[];
   /** Sends a path as it stands, unlike fetch, which would tidy it. */
   call(method: string, path: string, call?: Call): Promise<Answer>;
   /** Stores a blob and answers its digest. */
@@ -48,8 +51,9 @@ export async function startRegistry(options: { delete?: boolean; rights?: Rights
   const disk = new FaultyFileSystem({ seed: 1 });
   const driver = await openDisk({ root: '/registry', fileSystem: disk });
   const store = await openStore({ driver, indexMaxAge: 60_000 });
+  const logged: Record<string, unknown>[] = [];
   const app = createApp({
-    log: pino({ level: 'silent' }),
+    log: openLog({ write: (line) => void logged.push(JSON.parse(line)) }),
     metrics: createMetrics(),
     trustedProxies: new BlockList(),
     mount: (app) => {
@@ -60,16 +64,15 @@ export async function startRegistry(options: { delete?: boolean; rights?: Rights
       app.use(registryRouter({ store, delete: options.delete ?? true }).routes());
     },
   });
-  const server = createServer(app).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  const { port } = address;
+  const listen = { host: '127.0.0.1', port: 0 };
+  const server = await listenHttp(app, { listen, idleTimeout: 60_000, shutdownGrace: 0 });
+  const { port } = server.address;
 
   const registry: Registry = {
     port,
     store,
     disk,
+    logged,
     call: (method, path, options) => call(port, method, path, options),
     async blob(name, bytes) {
       const digest = digestOf(Buffer.from(bytes));
@@ -98,9 +101,7 @@ export async function startRegistry(options: { delete?: boolean; rights?: Rights
       return { digest: digestOf(bytes), bytes };
     },
     async [Symbol.asyncDispose]() {
-      server.closeAllConnections();
-      server.close();
-      await once(server, 'close');
+      await server[Symbol.asyncDispose]();
       await store[Symbol.asyncDispose]();
     },
   };
