@@ -22,7 +22,6 @@ const unknown: readonly [method: string, path: string, status: number, allow?: s
   ['GET', '/v2/team/web/tags', 404],
   ['GET', '/v2/team/web/manifests/', 404],
   ['GET', '/v2/team/web/manifests/a/b', 404],
-  ['GET', `/v2/team/web/referrers/${digest}`, 404],
   ['GET', '/v2//tags/list', 404],
   ['POST', '/v2/', 405, 'GET, HEAD'],
   ['DELETE', '/v2/_catalog', 405, 'GET, HEAD'],

@@ -176,11 +176,21 @@ describe('mount', () => {
     expect(await stored(digest, 'target')).toBe('shared');
   });
 
+  test.each([['&from=empty'], ['']])(
+    'from no repository that has it (%s) is 201 where another has it',
+    async (from) => {
+      const digest = await registry.blob('source', 'shared');
+      const target = `target${from.length}`;
+      const answer = await registry.call('POST', `/v2/${target}/blobs/uploads/?mount=${digest}${from}`);
+      expect(answer.status).toBe(201);
+      expect(await stored(digest, target)).toBe('shared');
+    },
+  );
+
   const present = digestOf(Buffer.from('shared'));
   test.each([
     [`mount=${digestOf(Buffer.from('nowhere'))}&from=source`],
-    [`mount=${present}&from=empty`],
-    [`mount=${present}`],
+    [`mount=${digestOf(Buffer.from('nowhere'))}`],
     [`mount=${present}&from=`],
     [`mount=${present}&from=..%2F..%2Fetc`],
     ['mount=&from=source'],

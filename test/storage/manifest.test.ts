@@ -45,12 +45,15 @@ test('what it names is told once each, and a subject apart', () => {
     config: `sha256:${'1'.repeat(64)}`,
     blobs: [`sha256:${'1'.repeat(64)}`, `sha256:${'2'.repeat(64)}`],
     children: [],
+    elsewhere: [],
+    artifactType: image.config.mediaType,
     subject: `sha256:${'3'.repeat(64)}`,
   });
   expect(parseManifest(bytes({ ...index, manifests: [child, child, layer] }))).toEqual({
     mediaType: ociIndex,
     blobs: [],
     children: [`sha256:${'3'.repeat(64)}`, `sha256:${'2'.repeat(64)}`],
+    elsewhere: [],
   });
 });
 
