@@ -46,7 +46,7 @@ test('what it names is told once each, and a subject apart', () => {
     blobs: [`sha256:${'1'.repeat(64)}`, `sha256:${'2'.repeat(64)}`],
     children: [],
     elsewhere: [],
-    artifactType: image.config.mediaType,
+    artifactType: 'a/b',
     subject: `sha256:${'3'.repeat(64)}`,
   });
   expect(parseManifest(bytes({ ...index, manifests: [child, child, layer] }))).toEqual({
