@@ -4,20 +4,21 @@
  *   npm run test:peers -- [--long] [--without PEER[,PEER…]] [arguments of vitest, such as the name of a test file]
  *
  * Tests that take minutes run only with `--long`; the others name them at their end (support/long.ts).
- * Which peers a test file needs, its imports say: it imports support/PEER.ts. A peer that cannot be had makes its tests
- * fail, unless it is left out by name.
+ * Which peers a test file needs, its imports say: it imports support/PEER.ts, or a file there that does. A peer that
+ * cannot be had makes its tests fail, unless it is left out by name.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 
-/** Peers, and the packages of Debian that bring them. */
+/** Peers, and the packages of Debian that bring them. Those without are fetched or built by the tests themselves. */
 const peers: ReadonlyMap<string, readonly string[]> = new Map([
   ['docker', ['docker.io', 'busybox-static', 'ca-certificates']],
   ['skopeo', ['skopeo', 'ca-certificates']],
   ['registry2', ['docker-registry']],
   ['elasticsearch', []],
+  ['conformance', []],
 ]);
 
 const root = resolve(import.meta.dirname, '../..');
@@ -56,8 +57,17 @@ function install(packages: readonly string[]): void {
 
 /** The peers that a test file needs. */
 function needs(file: string): string[] {
-  const text = readFileSync(join(folder, file), 'utf8');
-  return [...peers.keys()].filter((peer) => text.includes(`'./support/${peer}.ts'`));
+  const found = new Set<string>();
+  const follow = (path: string): void => {
+    if (found.has(path)) return;
+    found.add(path);
+    for (const [, imported = ''] of readFileSync(path, 'utf8').matchAll(/ from '(\.[^']+)';$/gm)) {
+      const target = resolve(dirname(path), imported);
+      if (target.startsWith(join(folder, 'support/'))) follow(target);
+    }
+  };
+  follow(join(folder, file));
+  return [...peers.keys()].filter((peer) => found.has(join(folder, `support/${peer}.ts`)));
 }
 
 /** Takes `--long` and `--without` out of the arguments. */
