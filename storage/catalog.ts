@@ -10,6 +10,11 @@ interface Step {
   readonly order: string;
 }
 
+/** A part of the catalog. */
+export interface CatalogPage extends Page {
+  readonly only?: (name: string) => boolean;
+}
+
 /** The repositories that there are. */
 export class Catalog {
   readonly #driver: Driver;
@@ -18,13 +23,22 @@ export class Catalog {
     this.#driver = driver;
   }
 
-  async list(page: Page): Promise<{ repositories: RepositoryName[]; more: boolean }> {
-    const { entries, more } = await takePage(this.#below('', page.after ?? ''), page.limit);
+  /** Names in order; `only`: those that the caller is to learn of. */
+  async list({
+    after = '',
+    limit,
+    only = () => true,
+  }: CatalogPage): Promise<{ repositories: RepositoryName[]; more: boolean }> {
+    const { entries, more } = await takePage(this.#below('', after, only), limit);
     return { repositories: entries, more };
   }
 
   /** Names that start with `name/`, in order, from `after` on. Only the folders on the way to one are held in memory. */
-  async *#below(name: string, after: string): AsyncGenerator<RepositoryName, void, void> {
+  async *#below(
+    name: string,
+    after: string,
+    only: (name: string) => boolean,
+  ): AsyncGenerator<RepositoryName, void, void> {
     const path = name === '' ? '' : `${name}/`;
     const entries = await this.#driver.list(`${repositoriesFolder}${name === '' ? '' : `/${name}`}`);
     const steps = entries.flatMap((entry): Step[] => {
@@ -39,9 +53,9 @@ export class Catalog {
     });
     for (const { name, order } of steps.sort((one, other) => (one.order < other.order ? -1 : 1))) {
       if (order === name) {
-        if (name > after && (await this.#isRepository(name))) yield name;
+        if (name > after && only(name) && (await this.#isRepository(name))) yield name;
       } else if (order > after || after.startsWith(order)) {
-        yield* this.#below(name, after);
+        yield* this.#below(name, after, only);
       }
     }
   }

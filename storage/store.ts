@@ -1,5 +1,5 @@
 import { Blobs } from './blobs.ts';
-import { Catalog as CatalogRoom } from './catalog.ts';
+import { Catalog as CatalogRoom, type CatalogPage } from './catalog.ts';
 import { type Digest, parseDigest } from './digest.ts';
 import type { Driver } from './driver.ts';
 import { Images as ImagesRoom } from './images.ts';
@@ -135,7 +135,7 @@ export interface TagStore {
 
 /** Repositories that ever had a manifest, in lexical order. */
 export interface Catalog {
-  list(page?: Page): Promise<{ repositories: string[]; more: boolean }>;
+  list(page?: CatalogPage): Promise<{ repositories: string[]; more: boolean }>;
 }
 
 /** What the log side asks. */

@@ -1,5 +1,5 @@
 import type { Catalog, TagStore } from '../../storage/store.ts';
-import { type Handler, repositoryFor } from './context.ts';
+import { type Handler, mayPull, repositoryFor } from './context.ts';
 import { linkToNext, pageOf } from './paging.ts';
 
 /** GET /v2/<name>/tags/list */
@@ -13,11 +13,11 @@ export function listTags(store: TagStore): Handler {
   };
 }
 
-/** GET /v2/_catalog: Docker's own, and no part of the specification. */
+/** GET /v2/_catalog: what the caller may pull. It is Docker's own, and no part of the specification. */
 export function listRepositories(catalog: Catalog): Handler {
   return async (ctx) => {
     const page = pageOf(ctx);
-    const { repositories, more } = await catalog.list(page);
+    const { repositories, more } = await catalog.list({ ...page, only: mayPull(ctx) });
     if (more) linkToNext(ctx, page.limit, repositories.at(-1));
     ctx.body = { repositories };
   };

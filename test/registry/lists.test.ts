@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { everything } from '../../src/auth/authorize.ts';
 import { type Registry, startRegistry } from '../support/registry.ts';
 
 const tags = ['V3', '_x', 'a', 'b.1', 'b_2', 'latest', 'v1', 'v10', 'v2'].sort();
@@ -88,4 +89,19 @@ test('a page holds 10,000 entries at most, and Link says where it goes on', asyn
   const { headers } = await registry.call('GET', '/v2/app/tags/list?n=999999999');
   expect(asked).toEqual([{ limit: 10_000 }]);
   expect(headers.link).toBe('</v2/app/tags/list?n=10000&last=b>; rel="next"');
+});
+
+test('the catalog has only what the caller may pull, in pages that are as full as any', async () => {
+  const pulls = new Set(['a/b', 'team/web', 'zoo']);
+  const rights = {
+    ...everything('ci'),
+    may: (action: string, name: string) => action !== 'pull' || pulls.has(name),
+  };
+  await using registry = await startRegistry({ rights });
+  for (const name of repositories) await registry.image(name, 'latest');
+  const page = await registry.call('GET', '/v2/_catalog?n=2');
+  expect(JSON.parse(String(page.body))).toEqual({ repositories: ['a/b', 'team/web'] });
+  expect(page.headers.link).toBe('</v2/_catalog?n=2&last=team%2Fweb>; rel="next"');
+  const rest = await registry.call('GET', '/v2/_catalog?n=2&last=team%2Fweb');
+  expect([JSON.parse(String(rest.body)), rest.headers.link]).toEqual([{ repositories: ['zoo'] }, undefined]);
 });
