@@ -18,6 +18,12 @@ export function parseDigest(text: string): Digest {
   return text;
 }
 
+/** @throws {DigestInvalidError} unless the text names an algorithm that content is named by here. */
+export function parseAlgorithm(text: string): Algorithm {
+  if (text !== 'sha256' && text !== 'sha512') throw new DigestInvalidError('expected the algorithm sha256 or sha512');
+  return text;
+}
+
 /** The two parts of a digest. */
 export function splitDigest(digest: Digest): { algorithm: Algorithm; hex: string } {
   const algorithm = digest.startsWith('sha256') ? 'sha256' : 'sha512';

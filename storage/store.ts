@@ -1,6 +1,6 @@
 import { Blobs } from './blobs.ts';
 import { Catalog as CatalogRoom, type CatalogPage } from './catalog.ts';
-import { type Digest, parseDigest } from './digest.ts';
+import { type Algorithm, type Digest, parseDigest } from './digest.ts';
 import type { Driver } from './driver.ts';
 import { Images as ImagesRoom } from './images.ts';
 import { KeyedLock } from './lock.ts';
@@ -9,10 +9,12 @@ import { Mounts } from './mounts.ts';
 import { parseName, parseReference, parseTag } from './names.ts';
 import type { Page } from './pages.ts';
 import { type Referrer, Referrers, type ReferrersPage } from './referrers.ts';
+import { Space } from './space.ts';
 import { Tags } from './tags.ts';
-import { Uploads } from './uploads.ts';
+import { type UploadBody, Uploads } from './uploads.ts';
 
 export type { Page } from './pages.ts';
+export type { UploadBody } from './uploads.ts';
 
 /** A blob or manifest, without its bytes. `size` in bytes. */
 export interface BlobInfo {
@@ -60,8 +62,12 @@ export interface BlobStore {
 
 /** Upload sessions: how a blob comes in. They survive the end of the process. */
 export interface UploadStore {
-  /** @throws {StorageError} NAME_INVALID, NO_SPACE */
-  create(name: string): Promise<UploadStatus>;
+  /**
+   * `owner`: who begins it, or nobody. `algorithm`: that of the digest which is going to name the content, sha256 unless
+   * it is known; another one costs a further reading.
+   * @throws {StorageError} NAME_INVALID, NO_SPACE
+   */
+  create(name: string, options?: { owner?: string; algorithm?: Algorithm }): Promise<UploadStatus>;
   /** @throws {StorageError} UPLOAD_UNKNOWN, NAME_INVALID */
   status(name: string, id: string): Promise<UploadStatus>;
   /**
@@ -69,21 +75,17 @@ export interface UploadStore {
    * off is kept. A newer call takes over from one that still runs, which then fails.
    * @throws {StorageError} UPLOAD_UNKNOWN, UPLOAD_OUT_OF_ORDER, UPLOAD_TAKEN_OVER, NO_SPACE, NAME_INVALID
    */
-  append(name: string, id: string, body: AsyncIterable<Uint8Array>, at?: number): Promise<UploadStatus>;
+  append(name: string, id: string, body: UploadBody, at?: number): Promise<UploadStatus>;
   /**
    * Adds the last bytes, if any, and makes a blob of the session. When it resolves, the blob survives a power cut.
    * A digest that is not the content's ends the session.
    * @throws {StorageError} DIGEST_INVALID and what `append` throws
    */
-  commit(
-    name: string,
-    id: string,
-    digest: string,
-    body: AsyncIterable<Uint8Array> | undefined,
-    at?: number,
-  ): Promise<BlobInfo>;
+  commit(name: string, id: string, digest: string, body: UploadBody | undefined, at?: number): Promise<BlobInfo>;
   /** @throws {StorageError} UPLOAD_UNKNOWN, NAME_INVALID */
   cancel(name: string, id: string): Promise<void>;
+  /** Ends sessions that have been idle for so many ms, and of an owner who has too many the oldest idle ones. */
+  expire(idle: number): Promise<void>;
 }
 
 /** Manifests and indexes, kept byte for byte. */
@@ -161,13 +163,18 @@ export interface Store extends AsyncDisposable {
 
 /**
  * Opens the store that a driver keeps, which it disposes of in the end. `indexMaxAge` (ms): how long an index may lag
- * behind another writer.
+ * behind another writer. `freeSpaceReserve` (bytes): with less than that left, nothing more is taken.
  */
-export async function openStore(options: { driver: Driver; indexMaxAge: number }): Promise<Store> {
-  const { driver, indexMaxAge } = options;
+export async function openStore(options: {
+  driver: Driver;
+  indexMaxAge: number;
+  freeSpaceReserve?: number;
+}): Promise<Store> {
+  const { driver, indexMaxAge, freeSpaceReserve = 0 } = options;
+  const space = new Space(driver, freeSpaceReserve);
   const locks = new KeyedLock();
   const blobs = new Blobs(driver);
-  const uploads = new Uploads(driver);
+  const uploads = new Uploads(driver, space);
   const tags = new Tags(driver, locks);
   const images = new ImagesRoom(driver, blobs, indexMaxAge);
   const catalog = new CatalogRoom(driver);
@@ -186,7 +193,7 @@ export async function openStore(options: { driver: Driver; indexMaxAge: number }
         }),
     },
     uploads: {
-      create: async (name) => uploads.create(parseName(name)),
+      create: async (name, options) => uploads.create(parseName(name), options),
       status: async (name, id) => uploads.status(parseName(name), id),
       append: async (name, id, body, at) => uploads.append(parseName(name), id, body, at),
       commit: async (name, id, digest, body, at) => {
@@ -195,10 +202,16 @@ export async function openStore(options: { driver: Driver; indexMaxAge: number }
         return committed;
       },
       cancel: async (name, id) => uploads.cancel(parseName(name), id),
+      expire: async (idle) => uploads.expire(idle),
     },
     manifests: {
-      put: async (name, reference, bytes, { tags = [], ...options } = {}) =>
-        manifests.put(parseName(name), parseReference(reference), bytes, { ...options, tags: tags.map(parseTag) }),
+      put: async (name, reference, bytes, { tags = [], ...options } = {}) => {
+        using _claim = await space.claim(bytes.length);
+        return manifests.put(parseName(name), parseReference(reference), bytes, {
+          ...options,
+          tags: tags.map(parseTag),
+        });
+      },
       get: async (name, reference) => manifests.get(parseName(name), parseReference(reference)),
       stat: async (name, reference) => {
         const { digest, mediaType, bytes } = await manifests.get(parseName(name), parseReference(reference));

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import type { UploadBody } from '../../storage/store.ts';
 import type { MemoryBudget } from '../http/body.ts';
 import { HttpError } from '../http/errors.ts';
 
@@ -9,10 +10,17 @@ export function hasBody(request: IncomingMessage): boolean {
 
 /**
  * A request's body, read no faster than it is taken. Stopping before its end leaves the connection as it is, so that
- * the client can be told why.
- * @throws {HttpError} 400 where the client goes away before the end.
+ * the client can be told why. Reading it throws an HttpError 400 where the client goes away before the end.
  */
-export async function* readBody(request: IncomingMessage): AsyncGenerator<Uint8Array, void, undefined> {
+export function readBody(request: IncomingMessage): UploadBody {
+  const length = request.headers['content-length'];
+  return {
+    ...(length !== undefined && { length: Number(length) }),
+    [Symbol.asyncIterator]: () => pieces(request),
+  };
+}
+
+async function* pieces(request: IncomingMessage): AsyncGenerator<Uint8Array, void, undefined> {
   const chunks: AsyncIterable<Uint8Array> = request.iterator({ destroyOnReturn: false });
   try {
     yield* chunks;

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { type Digest, isDigest, parseDigest } from '../../storage/digest.ts';
+import { type Digest, isDigest, parseAlgorithm, parseDigest, splitDigest } from '../../storage/digest.ts';
 import { StorageError, UploadOutOfOrderError } from '../../storage/errors.ts';
 import { isName, type RepositoryName } from '../../storage/names.ts';
 import type { BlobStore, UploadStatus, UploadStore } from '../../storage/store.ts';
@@ -14,16 +14,20 @@ import { answerEmpty, type Context, type Handler, mayPull, repositoryFor, param,
 export function startUpload(blobs: BlobStore, uploads: UploadStore): Handler {
   return async (ctx) => {
     const name = repositoryFor(ctx, 'push');
+    const owner = ctx.state.rights?.user ?? '';
     const [mount, from, digest] = [query(ctx, 'mount'), query(ctx, 'from'), query(ctx, 'digest')];
     if (mount !== undefined && isDigest(mount) && (from === undefined || isName(from))) {
       if (await blobs.mount(name, mount, { from, mayRead: mayPull(ctx) })) return answerBlob(ctx, name, mount);
     }
     // "If a registry does not support cross-repository mounting or is unable to mount the requested blob, it SHOULD
     // return a 202. This indicates that the upload session has begun" (spec.md, "Mounting a blob").
-    if (mount !== undefined || digest === undefined) return answerSession(ctx, 202, name, await uploads.create(name));
+    if (mount !== undefined || digest === undefined) {
+      const algorithm = parseAlgorithm(query(ctx, 'digest-algorithm') ?? 'sha256');
+      return answerSession(ctx, 202, name, await uploads.create(name, { owner, algorithm }));
+    }
 
     const wanted = parseDigest(digest);
-    const { id } = await uploads.create(name);
+    const { id } = await uploads.create(name, { owner, algorithm: splitDigest(wanted).algorithm });
     try {
       await uploads.commit(name, id, wanted, readBody(ctx.req));
     } catch (error) {

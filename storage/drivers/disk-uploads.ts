@@ -55,7 +55,7 @@ export class DiskUploads implements UploadArea, AsyncDisposable {
   async sweep(age: number): Promise<void> {
     const { files } = this.#context;
     for (const id of await this.#ids()) {
-      if ((await readRecord(files, this.#folder(id))) !== undefined || (await this.#idle(id)) < age) continue;
+      if ((await this.#canGoOn(id)) || (await this.#idle(id)) < age) continue;
       await removeUpload(files, this.#folder(id));
     }
   }
@@ -152,6 +152,14 @@ export class DiskUploads implements UploadArea, AsyncDisposable {
       if (hasCode(error, 'ENOENT')) return undefined;
       throw error;
     }
+  }
+
+  /** False: it was torn as it was made or ended, or its data has become a blob. */
+  async #canGoOn(id: string): Promise<boolean> {
+    const { files } = this.#context;
+    const record = await readRecord(files, this.#folder(id));
+    if (record?.file === undefined) return record !== undefined;
+    return (await unlessAbsent(files.stat(`${this.#folder(id)}/${record.file}`))) !== undefined;
   }
 
   async #ids(): Promise<string[]> {

@@ -1,5 +1,5 @@
 import type { FileSystem } from './file-system.ts';
-import { readSmall, remove, unlessAbsent, writeAll } from './files.ts';
+import { hasCode, readSmall, remove, unlessAbsent, writeAll } from './files.ts';
 
 /*
  * The folder of an unfinished upload:
@@ -74,7 +74,12 @@ export async function writeRecord(files: FileSystem, folder: string, record: Upl
 /** Ends an upload: it is unknown once its record is removed, and then the rest is. */
 export async function removeUpload(files: FileSystem, folder: string): Promise<void> {
   await unlessAbsent(files.unlink(`${folder}/record`));
-  await remove(files, folder);
+  try {
+    await remove(files, folder);
+  } catch (error) {
+    // Another process was about to go on with it; what that has made meanwhile is only litter.
+    if (!hasCode(error, 'ENOTEMPTY')) throw error;
+  }
 }
 
 function asRecord(value: unknown): UploadRecord | undefined {

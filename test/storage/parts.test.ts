@@ -1,7 +1,6 @@
-import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { BoundedMap } from '../../storage/bounded-map.ts';
-import { parseDigest } from '../../storage/digest.ts';
+import { digestOf, parseDigest } from '../../storage/digest.ts';
 import { Durability } from '../../storage/drivers/durability.ts';
 import { asSavedHash, RunningHash } from '../../storage/hash.ts';
 import { KeyedLock } from '../../storage/lock.ts';
@@ -59,13 +58,13 @@ describe('names', () => {
   });
 });
 
-describe('a running hash', () => {
+describe.each(['sha256', 'sha512'] as const)('a running %s', (algorithm) => {
   const bytes = random(4).bytes(1000);
-  const digest = (end: number): string => `sha256:${createHash('sha256').update(bytes.subarray(0, end)).digest('hex')}`;
+  const digest = (end: number): string => digestOf(bytes.subarray(0, end), algorithm);
 
   test('says the digest so far, and goes on', async () => {
-    for (const hash of [RunningHash.start(), await RunningHash.movable()]) {
-      for (const end of [0, 1, 64, 65, 700, 1000]) {
+    for (const hash of [RunningHash.start(algorithm), await RunningHash.movable(algorithm)]) {
+      for (const end of [0, 1, 64, 65, 129, 700, 1000]) {
         hash.update(bytes.subarray(hash.length, end));
         expect(hash.save()).toMatchObject({ length: end, digest: digest(end) });
       }
@@ -73,13 +72,17 @@ describe('a running hash', () => {
   });
 
   test('goes on elsewhere from its state, as JSON keeps it', async () => {
-    const hash = await RunningHash.movable();
+    const hash = await RunningHash.movable(algorithm);
     hash.update(bytes.subarray(0, 333));
     const saved = asSavedHash(JSON.parse(JSON.stringify(hash.save())));
-    const other = await RunningHash.movable(saved);
-    expect(other.length).toBe(333);
-    other.update(bytes.subarray(333));
-    expect(other.save().digest).toBe(digest(1000));
+    const other = saved && (await RunningHash.resume(saved));
+    expect(other?.length).toBe(333);
+    other?.update(bytes.subarray(333));
+    expect(other?.save().digest).toBe(digest(1000));
+  });
+
+  test('without its state, it goes on nowhere else', async () => {
+    expect(await RunningHash.resume(RunningHash.start(algorithm).save())).toBeUndefined();
   });
 });
 
