@@ -16,7 +16,7 @@ import type { RepositoryName, Tag } from './names.ts';
  *   └── _shiplog/
  *       ├── index/configs/<algorithm>/<hex>/<name>/_manifests/<algorithm>/<hex>/link
  *       │                                                             manifests of a repository by their config: hints
- *       ├── index/subjects/<algorithm>/<hex>/<name>/_manifests/<algorithm>/<hex>/link
+ *       ├── index/subjects/<algorithm>/<hex>/<name>/_manifests/<algorithm>/<hex>
  *       │                                                             manifests of a repository by their subject
  *       ├── uploads/<session>/…                                       unfinished uploads, as the driver likes
  *       └── tmp/<uuid>                                                on disk: what is being written or thrown away
@@ -98,13 +98,9 @@ export function subjectFolder(subject: Digest, name: RepositoryName): string {
   return `${root}/_shiplog/index/subjects/${digestPath(subject)}/${name}/_manifests`;
 }
 
-/** The folder of the link that a manifest has this subject. */
-export function referrerFolder(subject: Digest, name: RepositoryName, manifest: Digest): string {
-  return `${subjectFolder(subject, name)}/${digestPath(manifest)}`;
-}
-
+/** A link that says that a manifest has this subject. */
 export function referrerLink(subject: Digest, name: RepositoryName, manifest: Digest): string {
-  return linkIn(referrerFolder(subject, name, manifest));
+  return `${subjectFolder(subject, name)}/${digestPath(manifest)}`;
 }
 
 /** The folder of the hint that a manifest has this config. */

@@ -1,6 +1,6 @@
 import { type Digest, splitDigest } from './digest.ts';
 import type { Driver } from './driver.ts';
-import { referrerFolder, referrerLink, subjectFolder, tagLink } from './layout.ts';
+import { referrerLink, subjectFolder, tagLink } from './layout.ts';
 import { readLink, writeLink } from './links.ts';
 import { parseTag, type RepositoryName, type Tag } from './names.ts';
 import { parallel } from './parallel.ts';
@@ -46,7 +46,7 @@ export class Referrers {
 
   /** Forgets a manifest that was deleted. */
   async forget(name: RepositoryName, subject: Digest, manifest: Digest): Promise<void> {
-    await this.#driver.delete(referrerFolder(subject, name, manifest), { hint: true });
+    await this.#driver.delete(referrerLink(subject, name, manifest), { hint: true });
   }
 
   /** Those of a subject, which need not be there, in the order of their digests. */

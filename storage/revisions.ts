@@ -35,7 +35,7 @@ export async function findManifest(
   }
 }
 
-/** Digests that are laid out as folders, `<algorithm>/<hex>`, in order. */
+/** Digests that a folder has as `<algorithm>/<hex>`, in order. */
 export async function digestsIn(driver: Driver, folder: string): Promise<Digest[]> {
   const found: Digest[] = [];
   for (const algorithm of ['sha256', 'sha512']) {

@@ -3,12 +3,13 @@ import { parseDigest } from '../../storage/digest.ts';
 import { blobKey, layerLink, tagLink } from '../../storage/layout.ts';
 import { parseName, parseTag } from '../../storage/names.ts';
 import { type Call, FaultyFileSystem, type Verdict } from '../support/faulty-fs.ts';
-import { body, image, pushBlob, pushImage } from '../support/images.ts';
+import { body, descriptor, image, pushBlob, pushImage } from '../support/images.ts';
 import { changing, faults, type Promises, root, runUntil, type Scenario, storeOn } from './power-cut.ts';
 
 const one = image({ seed: 1, layerSizes: [1500] });
 const two = image({ seed: 2, layerSizes: [], kind: 'docker' });
 const three = image({ seed: 3, layerSizes: [] });
+const signature = image({ seed: 4, layerSizes: [], manifest: { subject: descriptor(two.manifest) } });
 
 /** Writes a key as another registry would: it syncs the data, and no directory. */
 async function writeBeside(files: FaultyFileSystem, key: string, content: Uint8Array): Promise<void> {
@@ -73,6 +74,25 @@ const scenarios: Record<string, Scenario> = {
       await writeBeside(files, tagLink(name, tag), Buffer.from(digest));
       await store.manifests.delete('a', two.manifest.digest);
     });
+  },
+
+  /** What another repository has is named by a manifest, which is put under several tags. */
+  borrowed: async (files, promises) => {
+    await using store = await storeOn(files);
+    await changing(promises, ['a v1'], two, () => pushImage(store, 'a', two, 'v1'));
+    await changing(promises, ['b v1', 'b v2', `b ${two.manifest.digest}`], two, () =>
+      store.manifests.put('b', two.manifest.digest, two.manifest.bytes, { tags: ['v1', 'v2'], mayRead: () => true }),
+    );
+  },
+
+  referrers: async (files, promises) => {
+    await using store = await storeOn(files);
+    const { digest } = signature.manifest;
+    await changing(promises, [`a ${digest}`], signature, () => pushImage(store, 'a', signature));
+    await changing(promises, [`a ${digest}`], undefined, () => store.manifests.delete('a', digest));
+    await changing(promises, [`a ${digest}`], signature, () =>
+      store.manifests.put('a', digest, signature.manifest.bytes),
+    );
   },
 
   deletes: async (files, promises) => {

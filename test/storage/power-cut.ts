@@ -59,6 +59,14 @@ export async function faults(fileSystem: FaultyFileSystem, promises: Promises): 
     const [name = '', reference = ''] = place.split(' ');
     const found = await unlessUnknown(store.manifests.get(name, reference));
     const image = allowed.find((image) => image?.manifest.digest === found?.digest);
+    for (const one of allowed) {
+      const subject = one && subjectOf(one);
+      if (subject === undefined) continue;
+      const { referrers } = await store.referrers.list(name, subject, { limit: 100 });
+      const listed = referrers.some(({ digest }) => digest === one?.manifest.digest);
+      const there = await unlessUnknown(store.manifests.get(name, one?.manifest.digest ?? ''));
+      if (listed !== (there !== undefined)) wrong.push(`${place} is a referrer, or not, in error`);
+    }
     if (found === undefined) {
       if (!allowed.includes(undefined)) wrong.push(`${place} is absent`);
     } else if (image === undefined) wrong.push(`${place} is ${found.digest}`);
@@ -73,6 +81,12 @@ export async function faults(fileSystem: FaultyFileSystem, promises: Promises): 
     }
   }
   return wrong;
+}
+
+/** What an image refers to. */
+function subjectOf({ manifest }: TestImage): string | undefined {
+  const { subject }: { subject?: { digest: string } } = JSON.parse(String(manifest.bytes));
+  return subject?.digest;
 }
 
 /** What an image that a repository has lacks. */
