@@ -4,7 +4,7 @@ import { openDisk } from '../../storage/drivers/disk.ts';
 import { StorageError } from '../../storage/errors.ts';
 import type { Store } from '../../storage/store.ts';
 import { type Call, fault, FaultyFileSystem, type Verdict } from '../support/faulty-fs.ts';
-import { body, collect, sha256 } from '../support/images.ts';
+import { body, collect, sha256, sha512 } from '../support/images.ts';
 import { random } from '../support/random.ts';
 import { leftoversOf } from './backends.ts';
 import { root, runUntil, storeOn } from './power-cut.ts';
@@ -327,6 +327,41 @@ describe('two processes on one tree', () => {
     await two.uploads.commit('a', id, digest, body(bytes.subarray(2000)), 2000);
     await expectBlob(two);
     expect(leftoversOf(files)).toEqual([]);
+  });
+});
+
+describe('sha512', () => {
+  const long = sha512(bytes);
+  const cases: readonly [how: string, options: { algorithm?: 'sha512' }, first: number, reads: number][] = [
+    ['announced, and sent in pieces, is hashed as it comes', { algorithm: 'sha512' }, 1000, 0],
+    ['known with the whole body is hashed as it comes', {}, 0, 0],
+    ['known too late costs one reading of what was there', {}, 1000, 1],
+  ];
+  test.each(cases)('%s', async (_how, options, first, expected) => {
+    const files = new FaultyFileSystem();
+    await using store = await storeOn(files);
+    let reads = 0;
+    files.before(({ op, path }) => {
+      if (op === 'read' && path.includes('/data.')) reads += 1;
+    });
+    const { id } = await store.uploads.create('a', options);
+    if (first > 0) await store.uploads.append('a', id, body(bytes.subarray(0, first)));
+    await store.uploads.commit('a', id, long, body(bytes.subarray(first)), first);
+    expect(reads).toBe(expected);
+    expect(sha256(await collect((await store.blobs.open('a', long)).body))).toBe(digest);
+  });
+
+  test('announced, the content may still be named by sha256, and be finished elsewhere', async () => {
+    const files = new FaultyFileSystem();
+    await using one = await storeOn(files);
+    await using two = await storeOn(files);
+    for (const name of [digest, long]) {
+      const { id } = await one.uploads.create('a', { algorithm: 'sha512' });
+      await one.uploads.append('a', id, body(bytes.subarray(0, 1000)));
+      await two.uploads.append('a', id, body(bytes.subarray(1000, 2000)), 1000);
+      await one.uploads.commit('a', id, name, body(bytes.subarray(2000)), 2000);
+      expect(sha256(await collect((await two.blobs.open('a', name)).body))).toBe(digest);
+    }
   });
 });
 
