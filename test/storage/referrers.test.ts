@@ -85,6 +85,10 @@ for (const [kind, open] of Object.entries(backends)) {
       await store.manifests.put('elsewhere', 'v1', artifact(subject.manifest, 'test/c').bytes);
       await store.manifests.delete('team/web', one.digest);
       expect(await digests()).toEqual([other.digest]);
+      const links: string[] = [];
+      for await (const { key } of driver.walk('docker/registry/v2/_shiplog/index/subjects')) links.push(key);
+      expect(links.filter((key) => key.includes(one.digest.slice(7)))).toEqual([]);
+      expect(links.filter((key) => key.includes(other.digest.slice(7)))).toHaveLength(1);
       await put(one);
       expect(await digests()).toEqual([one.digest, other.digest].toSorted());
     });
