@@ -36,5 +36,18 @@ export function createApp({ log, metrics, trustedProxies, mount }: AppOptions): 
   app.use(answerFailures);
   mount(app);
   const handle = app.callback();
-  return (request, response) => void handle(request, response);
+  return (request, response) => {
+    const target = originForm(request.url ?? '');
+    // As Node answers what is no HTTP.
+    if (target === undefined) return void response.writeHead(400, { Connection: 'close' }).end();
+    request.url = target;
+    void handle(request, response);
+  };
+}
+
+/** "A server MUST accept the absolute-form" of a target (RFC 9112, section 3.2.2). Undefined: it is no target of HTTP. */
+function originForm(target: string): string | undefined {
+  if (/^[/*]/.test(target)) return target;
+  const url = URL.parse(target);
+  return url !== null && /^https?:$/.test(url.protocol) ? url.pathname + url.search : undefined;
 }
