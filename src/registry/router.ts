@@ -18,6 +18,8 @@ export interface RegistryOptions {
   readonly store: Store;
   /** Whether blobs, manifests and tags may be deleted. */
   readonly delete: boolean;
+  /** Whether nothing at all may be changed. */
+  readonly readOnly: boolean;
 }
 
 /** Bytes of manifests that are being received, over all requests. */
@@ -31,7 +33,7 @@ export function registryRouter(options: RegistryOptions): Router<RequestState> {
   const { blobs, uploads, manifests, referrers, tags, catalog } = options.store;
   const router = new Router<RequestState>({ sensitive: true, strict: true });
   router.use(tellStorageErrors);
-  router.on((events) => events.NotFound, refuse);
+  if (options.readOnly) router.use(refuseWrites);
 
   router.get('/v2{/}', (ctx) => {
     ctx.body = {};
@@ -56,7 +58,14 @@ export function registryRouter(options: RegistryOptions): Router<RequestState> {
     router.delete(blobPath, deleteBlob(blobs));
     router.delete(manifestPath, deleteManifest(manifests, tags));
   }
+  router.on((events) => events.NotFound, refuse(options.delete ? [] : [blobPath, manifestPath]));
   return router;
+}
+
+async function refuseWrites(ctx: Context, next: Next): Promise<void> {
+  if (ctx.method === 'GET' || ctx.method === 'HEAD') return next();
+  const reading = methodsOf(ctx).filter((method) => method === 'GET' || method === 'HEAD');
+  throw notAllowed(reading, 'nothing can be changed here at present: storage.read_only is true');
 }
 
 async function tellStorageErrors(_ctx: Context, next: Next): Promise<void> {
@@ -67,13 +76,26 @@ async function tellStorageErrors(_ctx: Context, next: Next): Promise<void> {
   }
 }
 
-/** Answers what no route takes: 405 where the path has other methods, else 404. */
-async function refuse(ctx: Context, next: Next): Promise<void> {
-  if (!/^\/v2(?:\/|$)/.test(ctx.path)) return next();
-  const methods = new Set(ctx.matched?.flatMap((layer) => layer.methods));
-  if (methods.size === 0) throw new HttpError(404, 'UNSUPPORTED', 'the registry API has nothing at this path');
-  const allowed = [...methods].toSorted().join(', ');
-  throw new HttpError(405, 'UNSUPPORTED', `${ctx.method} is not possible here, but ${allowed}`, {
-    headers: { Allow: allowed },
-  });
+/**
+ * Answers what no route takes: 405 where the path has other methods, else 404. `undeletable`: routes without DELETE only
+ * because that is switched off.
+ */
+function refuse(undeletable: readonly string[]): (ctx: Context, next: Next) => Promise<void> {
+  return async (ctx, next) => {
+    if (!/^\/v2(?:\/|$)/.test(ctx.path)) return next();
+    const methods = methodsOf(ctx);
+    if (methods.length === 0) throw new HttpError(404, 'UNSUPPORTED', 'the registry API has nothing at this path');
+    const isOff = ctx.method === 'DELETE' && ctx.matched?.some(({ path }) => undeletable.some((one) => one === path));
+    if (isOff === true) throw notAllowed(methods, 'nothing can be deleted here: storage.delete is false');
+    throw notAllowed(methods, `${ctx.method} is not possible here, but ${methods.join(', ')}`);
+  };
+}
+
+/** The methods that a path has. */
+function methodsOf(ctx: Context): string[] {
+  return [...new Set(ctx.matched?.flatMap((layer) => layer.methods))].toSorted();
+}
+
+function notAllowed(methods: readonly string[], message: string): HttpError {
+  return new HttpError(405, 'UNSUPPORTED', message, { headers: { Allow: methods.join(', ') } });
 }

@@ -42,8 +42,14 @@ test('without any configuration there are defaults for all, and everything liste
       idle_timeout: 60_000,
       shutdown_grace: 8_000,
     },
-    auth: { htpasswd: join(root, 'data/htpasswd') },
-    storage: { delete: true, index_max_age: 60_000, disk: { root: join(root, 'data/registry') } },
+    auth: { htpasswd: join(root, 'data/htpasswd'), rules: [], log_readers: ['*'] },
+    storage: {
+      read_only: false,
+      delete: true,
+      upload_expiry: 86_400_000,
+      index_max_age: 60_000,
+      disk: { root: join(root, 'data/registry'), free_space_reserve: 2 ** 30 },
+    },
     ingest: {
       syslog: {
         tcp: { host: '127.0.0.1', port: 5514 },
@@ -119,6 +125,15 @@ test('lists in the environment are separated by commas; entries with two keys by
   expect(logs).toMatchObject({ sink: 'elasticsearch', elasticsearch: { nodes: ['http://a:9200', 'https://b'] } });
 });
 
+test('rules are written in the environment as in a file, and win over those of the file', () => {
+  const { auth } = load('auth: { rules: [{ repositories: "**", users: ["*"], actions: [pull] }], log_readers: [x] }', {
+    SHIPLOG_AUTH_RULES: '[{ repositories: [a, b/**], users: [ci], actions: [pull, push] }]',
+    SHIPLOG_AUTH_LOG_READERS: 'ann, bob',
+  });
+  expect(auth.rules).toEqual([{ repositories: ['a', 'b/**'], users: ['ci'], actions: ['pull', 'push'] }]);
+  expect(auth.log_readers).toEqual(['ann', 'bob']);
+});
+
 describe('what is wrong is said with its key, where it came from, and what is expected', () => {
   const cases: readonly [what: string, text: string, env: Record<string, string>, expected: string][] = [
     [
@@ -167,6 +182,48 @@ describe('what is wrong is said with its key, where it came from, and what is ex
     ],
     ['a section that is a value', 'http: 5000', {}, 'http (/N.yml): expected keys below it, not 5000'],
     ['a file that has no keys', '- a', {}, '/N.yml: expected keys with values, such as "data: ./data"'],
+    [
+      'a pattern of repositories',
+      'auth: { rules: [{ repositories: [a, "A/**"], users: [ci], actions: [pull] }] }',
+      {},
+      'auth.rules.0.repositories (/N.yml): expected a pattern of names such as team-a/**, or a list, not ["a","A/**"]',
+    ],
+    [
+      'an action that there is not',
+      '',
+      { SHIPLOG_AUTH_RULES: '[{ repositories: a, users: [ci], actions: [write] }]' },
+      'auth.rules.0.actions.0 ($SHIPLOG_AUTH_RULES): expected pull, push or delete, not "write"',
+    ],
+    [
+      'a rule without users',
+      'auth: { rules: [{ repositories: a, actions: [pull] }] }',
+      {},
+      'auth.rules.0.users (/N.yml): expected a list of users, of * (who logged in) or anonymous',
+    ],
+    [
+      'rules that are no list',
+      '',
+      { SHIPLOG_AUTH_RULES: '[{' },
+      `auth.rules ($SHIPLOG_AUTH_RULES): expected a list such as [{ repositories: 'team-a/**', users: [ci], actions: [pull, push] }], not "[{"`,
+    ],
+    [
+      'readers of logs who are not known',
+      'auth: { log_readers: [anonymous] }',
+      {},
+      'auth.log_readers.0 (/N.yml): expected users: whoever does not log in cannot read logs, not "anonymous"',
+    ],
+    [
+      'a key that can be guessed',
+      'auth: { token_key: hunter2 }',
+      {},
+      'auth.token_key (/N.yml): expected at least 32 characters',
+    ],
+    [
+      'a URL with a path',
+      'http: { public_url: "https://corp/registry" }',
+      {},
+      'http.public_url (/N.yml): expected a URL without a path, such as https://registry.corp, not "https://corp/registry"',
+    ],
     [
       'a sink that there is not',
       'logs: { sink: loki }',
@@ -262,12 +319,20 @@ test('what check-config prints brings about the same configuration', () => {
     bytes: fc.nat(2 ** 31),
     remove: fc.boolean(),
     cluster: fc.string({ minLength: 1 }),
+    rules: fc.array(
+      fc.record({
+        repositories: fc.constantFrom<string | string[]>('**', ['a', 'team-*/web']),
+        users: fc.array(fc.string({ minLength: 1 })),
+        actions: fc.subarray(['pull', 'push', 'delete']),
+      }),
+    ),
   });
   fc.assert(
-    fc.property(configs, ({ listen, tcp, seconds, bytes, remove, cluster }) => {
+    fc.property(configs, ({ listen, tcp, seconds, bytes, remove, cluster, rules }) => {
       const config = load(
         JSON.stringify({
-          http: { listen, idle_timeout: `${seconds}s` },
+          http: { listen, public_url: 'https://registry.corp/', idle_timeout: `${seconds}s` },
+          auth: { rules },
           storage: { delete: remove },
           ingest: { syslog: { tcp }, spool: { max_size: `${bytes}B` }, tags: { cluster } },
         }),

@@ -47,10 +47,16 @@ export interface Registry extends AsyncDisposable {
 }
 
 /** Starts a registry on a port of its own. */
-export async function startRegistry(options: { delete?: boolean; rights?: Rights } = {}): Promise<Registry> {
+export async function startRegistry(
+  options: { delete?: boolean; readOnly?: boolean; freeSpaceReserve?: number; rights?: Rights } = {},
+): Promise<Registry> {
   const disk = new FaultyFileSystem({ seed: 1 });
   const driver = await openDisk({ root: '/registry', fileSystem: disk });
-  const store = await openStore({ driver, indexMaxAge: 60_000 });
+  const store = await openStore({
+    driver,
+    indexMaxAge: 60_000,
+    freeSpaceReserve: options.freeSpaceReserve ?? 0,
+  });
   const logged: Record<string, unknown>[] = [];
   const app = createApp({
     log: openLog({ write: (line) => void logged.push(JSON.parse(line)) }),
@@ -61,7 +67,7 @@ export async function startRegistry(options: { delete?: boolean; rights?: Rights
         ctx.state.rights = options.rights ?? everything('ci');
         await next();
       });
-      app.use(registryRouter({ store, delete: options.delete ?? true }).routes());
+      app.use(registryRouter({ store, delete: options.delete ?? true, readOnly: options.readOnly ?? false }).routes());
     },
   });
   const listen = { host: '127.0.0.1', port: 0 };
