@@ -47,6 +47,7 @@ function pending(length: number): { body: UploadBody; begun: Promise<void>; end:
   async function* pieces(): AsyncGenerator<Uint8Array, void, void> {
     begin();
     await stuck;
+    yield Buffer.of(1);
   }
   return { body: { length, [Symbol.asyncIterator]: pieces }, begun, end };
 }
@@ -91,6 +92,7 @@ test('a body that would touch the reserve is refused before its first byte, and 
     length: 2 * mebibyte + 1,
     async *[Symbol.asyncIterator]() {
       asked = true;
+      yield bytes;
     },
   };
   await expect(store.uploads.append('a', id, tooMuch)).rejects.toMatchObject(full);
@@ -172,6 +174,7 @@ test('an upload that failed has given back what it announced', async () => {
   const broken: UploadBody = {
     length: mebibyte,
     async *[Symbol.asyncIterator]() {
+      yield Buffer.of(1);
       throw new Error('connection lost');
     },
   };
