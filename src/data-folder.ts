@@ -10,6 +10,11 @@ export function cliKeyFile(data: string): string {
   return join(stateFolder(data), 'cli-key');
 }
 
+/** The key by which tokens are signed. */
+export function tokenKeyFile(data: string): string {
+  return join(stateFolder(data), 'token-key');
+}
+
 /** It is there once users were seen. */
 export function usersSeenFile(data: string): string {
   return join(stateFolder(data), 'htpasswd-seen');

@@ -1,21 +1,27 @@
 import { mkdir } from 'node:fs/promises';
+import type { IncomingMessage } from 'node:http';
 import type { Logger } from 'pino';
 import type { ImageLookup } from '../ingest/images.ts';
 import { openDisk } from '../storage/drivers/disk.ts';
 import { StorageError } from '../storage/errors.ts';
 import { openStore } from '../storage/store.ts';
 import { authenticate, makeUser } from './auth/authenticate.ts';
-import { openCliKey } from './auth/cli-key.ts';
+import { usersOnly } from './auth/authorize.ts';
 import { createComparer } from './auth/comparer.ts';
+import { openKeyFile } from './auth/key-file.ts';
 import { Logins } from './auth/logins.ts';
 import { isLoopback } from './auth/loopback.ts';
+import { createRules } from './auth/rules.ts';
+import { tokenEndpoint } from './auth/token-endpoint.ts';
+import { Tokens } from './auth/tokens.ts';
 import { hasCode } from './system-error.ts';
 import { type Access, openUserFile } from './auth/user-file.ts';
 import { type Config, formatAddress, type ListenAddress } from './config.ts';
-import { cliKeyFile, stateFolder, usersSeenFile } from './data-folder.ts';
+import { cliKeyFile, stateFolder, tokenKeyFile, usersSeenFile } from './data-folder.ts';
 import { createApp } from './http/app.ts';
 import { healthRouter } from './http/health.ts';
 import { createMetrics } from './http/metrics.ts';
+import { publicUrlOf } from './http/public-url.ts';
 import { listenHttp } from './http/server.ts';
 import { openLogs } from './logs/open.ts';
 import { logsReadiness } from './logs/readiness.ts';
@@ -24,6 +30,7 @@ import { logsRouter } from './logs/router.ts';
 import type { LogPipeline } from './logs/pipeline.ts';
 import { blockList, clusterRules } from './networks.ts';
 import { registryRouter } from './registry/router.ts';
+import { startStorageJobs } from './storage-jobs.ts';
 
 /** The service cannot start as it is configured; the message says what to change. */
 export class StartError extends Error {
@@ -52,8 +59,16 @@ export async function startService(config: Config, { log, openPipeline = openLog
   await using stack = new AsyncDisposableStack();
   await mkdir(stateFolder(config.data), { recursive: true, mode: 0o700 });
 
-  const driver = await openDisk({ root: config.storage.disk.root });
-  const store = stack.use(await openStore({ driver, indexMaxAge: config.storage.index_max_age }));
+  const { storage } = config;
+  const driver = await openDisk({ root: storage.disk.root });
+  const store = stack.use(
+    await openStore({
+      driver,
+      indexMaxAge: storage.index_max_age,
+      freeSpaceReserve: storage.disk.free_space_reserve,
+    }),
+  );
+  if (!storage.read_only) stack.use(startStorageJobs({ store, driver, uploadExpiry: storage.upload_expiry, log }));
 
   const userFile = stack.use(
     await openUserFile({ file: config.auth.htpasswd, seenFile: usersSeenFile(config.data), log }),
@@ -70,8 +85,15 @@ export async function startService(config: Config, { log, openPipeline = openLog
         `make one with: ${makeUser}`,
     );
   }
-  const logins = new Logins({ file: userFile, comparer: stack.use(createComparer()) });
-  const cliKey = await openCliKey(cliKeyFile(config.data));
+  const trustedProxies = blockList(config.http.trusted_proxies);
+  const auth = {
+    userFile,
+    logins: new Logins({ file: userFile, comparer: stack.use(createComparer()) }),
+    cliKey: await openKeyFile(cliKeyFile(config.data)),
+    tokens: new Tokens({ userFile, key: config.auth.token_key ?? (await openKeyFile(tokenKeyFile(config.data))) }),
+    policy: { rules: createRules(config.auth.rules), logReaders: config.auth.log_readers },
+    realmOf: (request: IncomingMessage) => `${config.http.public_url ?? publicUrlOf(request, trustedProxies)}/token`,
+  };
 
   const lookup: ImageLookup = async ({ repository, digest }) => {
     try {
@@ -91,13 +113,15 @@ export async function startService(config: Config, { log, openPipeline = openLog
   const handler = createApp({
     log,
     metrics,
-    trustedProxies: blockList(config.http.trusted_proxies),
+    trustedProxies,
     mount(app) {
       app.use(healthRouter({ logs: () => logsReadiness(pipeline.status()) }).routes());
-      app.use(authenticate({ userFile, logins, cliKey }));
+      app.use(tokenEndpoint(auth).routes());
+      app.use(authenticate(auth));
+      app.use(registryRouter({ store, delete: storage.delete, readOnly: storage.read_only }).routes());
+      app.use(usersOnly);
       app.use(metrics.router.routes());
       app.use(logsRouter({ pipeline, clusterOf: clusterRules(config.ingest.tags.sources) }).routes());
-      app.use(registryRouter({ store, delete: config.storage.delete }).routes());
     },
   });
   const http = stack.adopt(

@@ -1,65 +1,90 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import type { ParameterizedContext } from 'koa';
 import { HttpError } from '../http/errors.ts';
-import { everything } from './authorize.ts';
-import type { Handler, Identity } from '../http/state.ts';
-import { isCliKey } from './cli-key.ts';
+import type { Handler, Identity, RequestState } from '../http/state.ts';
+import { type Policy, rightsOf } from './authorize.ts';
+import { credentialsOf, identifyBasic } from './basic.ts';
+import { basicChallenge, bearerChallenge, type BearerChallenge } from './challenge.ts';
+import { isKey } from './key-file.ts';
 import type { Logins } from './logins.ts';
 import { hostOf, isLoopback } from './loopback.ts';
+import { scopeOfRequest } from './scope.ts';
+import type { Tokens } from './tokens.ts';
 import type { UserFile } from './user-file.ts';
 
 /** How a user is made. */
 export const makeUser = 'npx shiplog htpasswd NAME';
 
-/** By what requests are authenticated. */
+/** By what requests are authenticated, and what it leads to. */
 export interface AuthenticateOptions {
   readonly userFile: UserFile;
   readonly logins: Logins;
   readonly cliKey: string;
+  readonly tokens: Tokens;
+  readonly policy: Policy;
+  /** Where the sender of a request finds tokens: an absolute URL. */
+  readonly realmOf: (request: IncomingMessage) => string;
 }
 
 /**
- * Finds out who asks, and lets nobody pass who may not: `ctx.state.identity`. A log-in is `Basic` (RFC 7617), the key of
- * the command line is `Bearer`.
+ * Finds out who asks, and lets nobody pass who may not: `ctx.state.identity`, and `ctx.state.rights`. A log-in is `Basic`
+ * (RFC 7617) or a token (`Bearer`), the key of the command line is `Bearer` too. Whoever says nothing is challenged, also
+ * where anonymous has rights: clients send what they know only when they are asked.
+ *
+ * The registry asks for a token where anonymous has rights, else for a password: Docker without a log-in fails at a
+ * challenge of the scheme `Basic`, and answers both if it is given both.
  * @throws {HttpError} 401 with a challenge; 403 for what came through a proxy while there are no users; 429.
  */
-export function authenticate({ userFile, logins, cliKey }: AuthenticateOptions): Handler {
-  async function identify(request: IncomingMessage, address: string): Promise<Identity> {
+export function authenticate(options: AuthenticateOptions): Handler {
+  const { userFile, logins, cliKey, tokens, policy, realmOf } = options;
+
+  function challenge(
+    ctx: ParameterizedContext<RequestState>,
+    message: string,
+    more: Omit<BearerChallenge, 'realm'> = {},
+  ): HttpError {
+    const isRegistry = /^\/v2(?:\/|$)/.test(ctx.path);
+    if (!isRegistry || !policy.rules.letAnonymousIn) return basicChallenge(message);
+    return bearerChallenge(message, { realm: realmOf(ctx.req), scope: scopeOfRequest(ctx.method, ctx.path), ...more });
+  }
+
+  async function identify(ctx: ParameterizedContext<RequestState>): Promise<Identity> {
     // As long as anyone gets in, the file is looked at each time: a first user counts at once.
     if (userFile.access.mode === 'open') await userFile.refresh();
     if (userFile.access.mode === 'open') {
-      refuseElsewhere(request);
+      refuseElsewhere(ctx.req);
       return { by: 'open' };
     }
-    const [, scheme = '', value = ''] = /^(\w+) +(\S+) *$/.exec(request.headers.authorization ?? '') ?? [];
-    if (scheme.toLowerCase() === 'bearer' && isCliKey(value, cliKey)) return { by: 'cli-key' };
-    const login = scheme.toLowerCase() === 'basic' ? parseBasic(value) : undefined;
-    if (login === undefined) throw challenge('a user and a password are needed');
-    const verdict = await logins.verify(login.user, login.password, address);
-    if (verdict.status === 'accepted') return { by: 'htpasswd', name: login.user };
-    if (verdict.status === 'refused') throw challenge('there is no such user, or the password is another');
-    const seconds = Math.ceil(verdict.retryAfter / 1000);
-    throw new HttpError(429, 'TOOMANYREQUESTS', `too many log-ins; try again in ${seconds} s`, {
-      headers: { 'Retry-After': String(seconds) },
-    });
+    const credentials = credentialsOf(ctx.req);
+    if (credentials === undefined) throw challenge(ctx, 'a user and a password are needed');
+    const { scheme, value } = credentials;
+    if (scheme === 'bearer') {
+      if (isKey(value, cliKey)) return { by: 'cli-key' };
+      const identity = await tokens.verify(value);
+      if (identity !== undefined && mayEnter(identity, options)) return identity;
+      throw challenge(ctx, 'the token is not valid, or no longer', { error: 'invalid_token' });
+    }
+    const identity = scheme === 'basic' ? await identifyBasic(logins, value, ctx.state.peer.address) : undefined;
+    if (identity !== undefined && mayEnter(identity, options)) return identity;
+    throw challenge(ctx, 'there is no such user, or the password is another');
   }
+
   return async (ctx, next) => {
-    const identity = await identify(ctx.req, ctx.state.peer.address);
+    const identity = await identify(ctx);
     ctx.state.identity = identity;
-    ctx.state.rights = everything(identity.by === 'htpasswd' ? identity.name : '');
+    ctx.state.rights = rightsOf(identity, policy, (scope) =>
+      challenge(ctx, 'this needs a user who has the right to it', { scope, error: 'insufficient_scope' }),
+    );
     await next();
   };
 }
 
-/** User and password of RFC 7617; undefined where they are malformed, or the user is the empty one (nobody). */
-function parseBasic(value: string): { user: string; password: string } | undefined {
-  const text = Buffer.from(value, 'base64').toString();
-  const colon = text.indexOf(':');
-  if (colon <= 0 || colon > 255) return undefined;
-  return { user: text.slice(0, colon), password: text.slice(colon + 1) };
-}
-
-function challenge(message: string): HttpError {
-  return new HttpError(401, 'UNAUTHORIZED', message, { headers: { 'WWW-Authenticate': 'Basic realm="shiplog"' } });
+/** Nobody is let in only where a rule says so, and never while the file of users is away. */
+export function mayEnter(
+  identity: Identity,
+  { userFile, policy }: Pick<AuthenticateOptions, 'userFile' | 'policy'>,
+): boolean {
+  return identity.by !== 'anonymous' || (policy.rules.letAnonymousIn && userFile.access.mode === 'users');
 }
 
 /**

@@ -1,3 +1,4 @@
+import { parseDocument } from 'yaml';
 import { z } from 'zod';
 import { configSchema, packageRoot, secrets } from './schema.ts';
 
@@ -36,14 +37,23 @@ function* leaves(schema: z.core.$ZodType, parents: readonly string[]): Generator
 function fromText(schema: z.core.$ZodType, text: string): unknown {
   if (schema instanceof z.ZodBoolean) return { true: true, false: false }[text] ?? text;
   if (!(schema instanceof z.ZodArray)) return text;
-  const items = text.split(',').map((item) => item.trim());
   const { element } = schema;
+  if (element instanceof z.ZodObject && Object.values(element.shape).some((part) => part instanceof z.ZodArray)) {
+    return fromYaml(text);
+  }
+  const items = text.split(',').map((item) => item.trim());
   // `10.1.0.0/16=prod` is an entry that has two keys.
   const read = (item: string): unknown =>
     element instanceof z.ZodObject
       ? Object.fromEntries(Object.keys(element.shape).map((key, index) => [key, item.split('=')[index] ?? '']))
       : item;
   return items.filter((item) => item !== '').map(read);
+}
+
+/** Entries that have lists are written as in a file: `[{ users: [ci], … }]`. */
+function fromYaml(text: string): unknown {
+  const document = parseDocument(text);
+  return document.errors.length === 0 ? document.toJS() : text;
 }
 
 /** Every key, by its name. */

@@ -1,6 +1,6 @@
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
-import { address, duration, network, optionalAddress, path, size } from './values.ts';
+import { address, duration, glob, network, optionalAddress, origin, path, size } from './values.ts';
 
 /** What relative paths start at where there is no configuration file. */
 export const packageRoot = resolve(import.meta.dirname, '../..');
@@ -8,14 +8,23 @@ export const packageRoot = resolve(import.meta.dirname, '../..');
 /** Marks keys whose value is shown to nobody, and which can also be given as the name of a file (`…_file`). */
 export const secrets = z.registry<{ secret: true }>();
 
-function secret() {
-  const schema = z.string({ error: 'expected a text' }).min(1, { error: 'expected a text that is not empty' });
+function secret(least = 1) {
+  const error = least === 1 ? 'expected a text that is not empty' : `expected at least ${least} characters`;
+  const schema = z.string({ error: 'expected a text' }).min(least, { error });
   secrets.add(schema, { secret: true });
   return schema;
 }
 
 const text = z.string({ error: 'expected a text' }).min(1, { error: 'expected a text that is not empty' });
 const flag = z.boolean({ error: 'expected true or false' });
+
+const rule = z.strictObject({
+  repositories: z.union([glob, z.array(glob)], { error: 'expected a pattern of names such as team-a/**, or a list' }),
+  users: z.array(text, { error: 'expected a list of users, of * (who logged in) or anonymous' }),
+  actions: z.array(z.enum(['pull', 'push', 'delete'], { error: 'expected pull, push or delete' }), {
+    error: 'expected a list of pull, push and delete',
+  }),
+});
 
 // Elasticsearch: "Data streams", "Naming": the parts of a data stream's name have no hyphen.
 const streamPart = z
@@ -35,17 +44,39 @@ export function configSchema(base: string) {
     http: z
       .strictObject({
         listen: address.prefault('127.0.0.1:5000'),
+        public_url: origin.optional(),
         trusted_proxies: z.array(network, { error: 'expected a list of networks' }).default([]),
         idle_timeout: duration.prefault('60s'),
         shutdown_grace: duration.prefault('8s'),
       })
       .prefault({}),
-    auth: z.strictObject({ htpasswd: path(base).optional() }).prefault({}),
+    auth: z
+      .strictObject({
+        htpasswd: path(base).optional(),
+        rules: z
+          .array(rule, {
+            error: "expected a list such as [{ repositories: 'team-a/**', users: [ci], actions: [pull, push] }]",
+          })
+          .default([]),
+        log_readers: z
+          .array(
+            text.refine((user) => user !== 'anonymous', {
+              error: 'expected users: whoever does not log in cannot read logs',
+            }),
+            { error: 'expected a list of users' },
+          )
+          .default(['*']),
+        // RFC 7518 section 3.2: "A key of the same size as the hash output or larger MUST be used".
+        token_key: secret(32).optional(),
+      })
+      .prefault({}),
     storage: z
       .strictObject({
+        read_only: flag.default(false),
         delete: flag.default(true),
+        upload_expiry: duration.prefault('24h'),
         index_max_age: duration.prefault('60s'),
-        disk: z.strictObject({ root: path(base).optional() }).prefault({}),
+        disk: z.strictObject({ root: path(base).optional(), free_space_reserve: size.prefault('1GiB') }).prefault({}),
       })
       .prefault({}),
     ingest: z
@@ -107,8 +138,10 @@ export type LogsConfig =
  * All that shiplog can be told, as it is in force: paths are absolute, durations in ms, sizes in bytes. It is frozen.
  */
 export interface Config extends DeepReadonly<Omit<Parsed, 'auth' | 'storage' | 'logs'>> {
-  readonly auth: { readonly htpasswd: string };
-  readonly storage: DeepReadonly<Omit<Parsed['storage'], 'disk'>> & { readonly disk: { readonly root: string } };
+  readonly auth: DeepReadonly<Omit<Parsed['auth'], 'htpasswd'>> & { readonly htpasswd: string };
+  readonly storage: DeepReadonly<Omit<Parsed['storage'], 'disk'>> & {
+    readonly disk: DeepReadonly<Omit<Parsed['storage']['disk'], 'root'>> & { readonly root: string };
+  };
   readonly logs: DeepReadonly<LogsConfig>;
 }
 
@@ -132,8 +165,8 @@ export function complete(parsed: Parsed): Config {
   const { data, auth, storage, logs } = parsed;
   return deepFreeze({
     ...parsed,
-    auth: { htpasswd: auth.htpasswd ?? join(data, 'htpasswd') },
-    storage: { ...storage, disk: { root: storage.disk.root ?? join(data, 'registry') } },
+    auth: { ...auth, htpasswd: auth.htpasswd ?? join(data, 'htpasswd') },
+    storage: { ...storage, disk: { ...storage.disk, root: storage.disk.root ?? join(data, 'registry') } },
     logs:
       logs.sink === 'embedded'
         ? { sink: logs.sink, embedded: logs.embedded }

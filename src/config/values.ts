@@ -84,6 +84,25 @@ function parseAddress(text: string): ListenAddress | undefined {
   return { host, port };
 }
 
+/** The URL of a server, without a path. */
+export const origin = textual(
+  'expected a URL without a path, such as https://registry.corp',
+  (text) => {
+    const url = URL.parse(text);
+    return url !== null && /^https?:$/.test(url.protocol) && [url.origin, `${url.origin}/`].includes(text)
+      ? url.origin
+      : undefined;
+  },
+  (text) => text,
+);
+
+/** A pattern of repositories' names. */
+export const glob = z
+  .string({ error: 'expected a pattern of names such as team-a/**' })
+  .regex(/^[a-z\d._/*-]{1,255}$/, {
+    error: 'expected a pattern of names such as team-a/**: lower-case letters, digits, . _ - / and *',
+  });
+
 /** A network such as `10.1.0.0/16`, or one address. */
 export const network = z
   .string({ error: 'expected a network such as 10.1.0.0/16, or an address' })

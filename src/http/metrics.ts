@@ -1,6 +1,7 @@
 import { Router } from '@koa/router';
 import { collectDefaultMetrics, Histogram, Registry } from 'prom-client';
 import { finalStatus } from './failures.ts';
+import { logReadersOnly } from './log-readers.ts';
 import type { Handler, RequestState } from './state.ts';
 
 /** What is measured, and how it is asked for. */
@@ -24,7 +25,7 @@ export function createMetrics(): Metrics {
     registers: [registry],
   });
   const router = new Router<RequestState>({ sensitive: true });
-  router.get('/metrics', async (ctx) => {
+  router.get('/metrics', logReadersOnly, async (ctx) => {
     ctx.body = await registry.metrics();
     ctx.set('Content-Type', registry.contentType);
   });

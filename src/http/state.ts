@@ -12,11 +12,15 @@ export interface Peer {
   readonly port: number;
 }
 
-/** Who is allowed in, and by what: anyone while there are no users, the local command line's key, or a log-in. */
+/**
+ * Who is allowed in, and by what: anyone while there are no users, the local command line's key, a log-in (or a token
+ * that was given for one), or nobody in particular, by a rule that lets anonymous in.
+ */
 export type Identity =
   | { readonly by: 'open' }
   | { readonly by: 'cli-key' }
-  | { readonly by: 'htpasswd'; readonly name: string };
+  | { readonly by: 'htpasswd'; readonly name: string }
+  | { readonly by: 'anonymous' };
 
 /** What can be done with a repository. */
 export type Action = 'pull' | 'push' | 'delete';
@@ -26,6 +30,8 @@ export interface Rights {
   may(action: Action, repository: string): boolean;
   /** What to tell who may not: the same, whether or not there is such a repository. */
   refusal(action: Action, repository: string): HttpError;
+  /** Whether it may read logs and metrics. */
+  readonly mayReadLogs: boolean;
   /** Who it is, to tell one user's work from another's; empty where nobody logged in. */
   readonly user: string;
 }
@@ -44,11 +50,11 @@ export type Handler = Middleware<RequestState>;
 
 /** Finds out who sent a request; `X-Forwarded-For` counts only as far as trusted proxies wrote it. */
 export function peerOf(request: IncomingMessage, trusted: BlockList): Peer {
-  const direct = { address: plain(request.socket.remoteAddress ?? ''), port: request.socket.remotePort ?? 0 };
+  const direct = { address: plainAddress(request.socket.remoteAddress ?? ''), port: request.socket.remotePort ?? 0 };
   const hops = [request.headers['x-forwarded-for'] ?? []].flat().join(',').split(',');
   let peer = direct;
   while (contains(trusted, peer.address)) {
-    const address = plain(hops.pop()?.trim() ?? '');
+    const address = plainAddress(hops.pop()?.trim() ?? '');
     if (isIP(address) === 0) break;
     peer = { address, port: 0 };
   }
@@ -56,6 +62,6 @@ export function peerOf(request: IncomingMessage, trusted: BlockList): Peer {
 }
 
 /** An IPv4 address that came as `::ffff:10.0.0.1`, as it is. */
-function plain(address: string): string {
+export function plainAddress(address: string): string {
   return address.startsWith('::ffff:') && isIP(address.slice(7)) === 4 ? address.slice(7) : address;
 }

@@ -1,5 +1,6 @@
 import { Router } from '@koa/router';
 import { MemoryBudget } from '../http/body.ts';
+import { logReadersOnly } from '../http/log-readers.ts';
 import type { RequestState } from '../http/state.ts';
 import { acceptLogs, type AcceptOptions } from './accept.ts';
 import type { LogPipeline } from './pipeline.ts';
@@ -18,6 +19,7 @@ const memory = 192 * 1024 * 1024;
 export function logsRouter({ pipeline, clusterOf }: LogsOptions): Router<RequestState> {
   const router = new Router<RequestState>({ sensitive: true });
   router.post('/logs', acceptLogs({ pipeline, clusterOf, budget: new MemoryBudget(memory) }));
+  router.use('/api/logs', logReadersOnly);
   router.get('/api/logs', searchLogs(pipeline));
   return router;
 }

@@ -186,7 +186,7 @@ describe('what is wrong is said with its key, where it came from, and what is ex
       'a pattern of repositories',
       'auth: { rules: [{ repositories: [a, "A/**"], users: [ci], actions: [pull] }] }',
       {},
-      'auth.rules.0.repositories (/N.yml): expected a pattern of names such as team-a/**, or a list, not ["a","A/**"]',
+      'auth.rules.0.repositories.1 (/N.yml): expected a pattern of names such as team-a/**: lower-case letters, digits, . _ - / and *, not "A/**"',
     ],
     [
       'an action that there is not',

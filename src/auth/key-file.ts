@@ -4,8 +4,8 @@ import { hasCode } from '../system-error.ts';
 
 const shape = /^[\da-f]{64}$/;
 
-/** The key by which the command line on this machine shows that it may read the server's folder; made if it is not there. */
-export async function openCliKey(file: string): Promise<string> {
+/** A secret of 256 bits in a file for its owner alone, in hex; made if it is not there. */
+export async function openKeyFile(file: string): Promise<string> {
   const temporary = `${file}.${randomBytes(8).toString('hex')}`;
   try {
     await using handle = await open(temporary, 'wx', 0o600);
@@ -24,7 +24,7 @@ export async function openCliKey(file: string): Promise<string> {
 }
 
 /** Compares in constant time. */
-export function isCliKey(candidate: string, key: string): boolean {
+export function isKey(candidate: string, key: string): boolean {
   return (
     candidate.length === key.length && timingSafeEqual(Buffer.from(candidate, 'latin1'), Buffer.from(key, 'latin1'))
   );
