@@ -4,7 +4,7 @@ import { digestOf } from '../../storage/digest.ts';
 /** A request that no client sends. All texts are bytes: latin1. */
 export interface HostileRequest {
   readonly method: string;
-  /** `{upload}` stands for the session that was opened last. */
+  /** `{upload}` stands for the session that was opened last, `{digest}` for the body's digest. */
   readonly target: string;
   readonly fields: readonly (readonly [name: string, value: string])[];
   readonly body: string;
@@ -48,31 +48,51 @@ const part = fc.oneof(
   { weight: 1, arbitrary: encoded },
 );
 const name = fc.oneof(
-  { weight: 3, arbitrary: fc.constantFrom('app', 'a/b', 'team/web') },
-  { weight: 2, arbitrary: fc.array(part, { minLength: 1, maxLength: 5 }).map((parts) => parts.join('/')) },
+  { weight: 4, arbitrary: fc.constantFrom('app', 'app', 'a/b', 'team/web') },
+  { weight: 1, arbitrary: fc.array(part, { minLength: 1, maxLength: 5 }).map((parts) => parts.join('/')) },
 );
 const digest = fc.oneof(
-  { weight: 2, arbitrary: fc.constantFrom(...digests) },
+  { weight: 4, arbitrary: fc.constantFrom('{digest}', ...digests) },
   { weight: 1, arbitrary: fc.constantFrom(...oddDigests) },
 );
 const reference = fc.oneof(digest, fc.constantFrom('v1', 'v2', 'latest'), part);
 const session = fc.oneof(
-  { weight: 3, arbitrary: fc.constant('{upload}') },
+  { weight: 6, arbitrary: fc.constant('{upload}') },
   { weight: 1, arbitrary: fc.constant('00000000-0000-0000-0000-000000000000') },
   { weight: 1, arbitrary: part },
 );
-const path = fc.oneof(
-  fc.tuple(name, reference).map(([name, reference]) => `/v2/${name}/manifests/${reference}`),
-  fc.tuple(name, digest).map(([name, digest]) => `/v2/${name}/blobs/${digest}`),
-  fc.tuple(name, session).map(([name, id]) => `/v2/${name}/blobs/uploads/${id}`),
-  fc.tuple(name, session).map(([, id]) => `/v2/app/blobs/uploads/${id}`),
-  name.map((name) => `/v2/${name}/blobs/uploads/`),
-  name.map((name) => `/v2/${name}/tags/list`),
-  fc.tuple(name, digest).map(([name, digest]) => `/v2/${name}/referrers/${digest}`),
-  fc.constant('/v2/_catalog'),
+const methods = ['GET', 'HEAD', 'PUT', 'POST', 'PATCH', 'DELETE'];
+const oddMethods = ['OPTIONS', 'PROPFIND', 'CONNECT', 'TRACE', 'get', 'X', ''];
+
+/** What is asked of a path of one kind: mostly what it is for. */
+function on(path: fc.Arbitrary<string>, ...fitting: string[]): fc.Arbitrary<[method: string, path: string]> {
+  const method = fc.oneof(
+    { weight: 8, arbitrary: fc.constantFrom(...fitting) },
+    { weight: 2, arbitrary: fc.constantFrom(...methods) },
+    { weight: 1, arbitrary: fc.constantFrom(...oddMethods) },
+  );
+  return fc.tuple(method, path);
+}
+const join = (...parts: (string | fc.Arbitrary<string>)[]): fc.Arbitrary<string> =>
+  fc.tuple(...parts.map((part) => (typeof part === 'string' ? fc.constant(part) : part))).map((all) => all.join(''));
+const anywhere = fc.oneof(
   fc.array(part, { maxLength: 6 }).map((parts) => `/v2/${parts.join('/')}`),
   fc.array(part, { maxLength: 3 }).map((parts) => `/${parts.join('/')}`),
   fc.constantFrom('*', 'http://elsewhere.example/v2/', 'http://[', '//', '/v2/../../etc/passwd', '/v2/%2e%2e/app'),
+);
+const route = fc.oneof(
+  { weight: 2, arbitrary: on(join('/v2/', name, '/manifests/', reference), 'GET', 'HEAD', 'PUT', 'PUT', 'DELETE') },
+  { weight: 2, arbitrary: on(join('/v2/', name, '/blobs/', digest), 'GET', 'GET', 'HEAD', 'DELETE') },
+  { weight: 4, arbitrary: on(join('/v2/', name, '/blobs/uploads/'), 'POST') },
+  { weight: 1, arbitrary: on(join('/v2/', name, '/blobs/uploads/', session), 'GET', 'PATCH', 'PUT', 'DELETE') },
+  {
+    weight: 4,
+    arbitrary: on(join('/v2/app/blobs/uploads/', session), 'GET', 'PATCH', 'PATCH', 'PUT', 'PUT', 'DELETE'),
+  },
+  { weight: 1, arbitrary: on(join('/v2/', name, '/tags/list'), 'GET') },
+  { weight: 1, arbitrary: on(join('/v2/', name, '/referrers/', digest), 'GET') },
+  { weight: 1, arbitrary: on(fc.constant('/v2/_catalog'), 'GET') },
+  { weight: 2, arbitrary: on(anywhere, ...methods) },
 );
 
 const number = fc.oneof(
@@ -81,13 +101,14 @@ const number = fc.oneof(
   fc.constantFrom('', '-1', '1e3', '0x10', '9'.repeat(400), '%00', 'NaN', ' 1', '\u00b2'),
 );
 const parameter = fc.oneof(
-  fc.tuple(fc.constantFrom('digest', 'mount', 'digest-algorithm'), fc.oneof(digest, part)),
+  { weight: 3, arbitrary: fc.tuple(fc.constant('digest'), digest) },
+  fc.tuple(fc.constantFrom('mount', 'digest-algorithm'), fc.oneof(digest, part)),
   fc.tuple(fc.constantFrom('from', 'last', 'tag', 'artifactType', 'ns'), fc.oneof(name, reference)),
   fc.tuple(fc.constant('n'), number),
   fc.tuple(part, part),
 );
 const query = fc
-  .array(parameter, { maxLength: 4 })
+  .array(parameter, { maxLength: 3 })
   .map((parameters) => parameters.map(([name, value]) => `${name}=${value}`).join('&'));
 
 const span = fc.tuple(number, number).map(([first, last]) => `${first}-${last}`);
@@ -123,7 +144,7 @@ const field = fc.oneof(
   fc.tuple(fc.constantFrom('X-Forwarded-For', 'X-Forwarded-Proto', 'Forwarded', 'X-HTTP-Method-Override'), value),
   fc.tuple(fc.constantFrom('Expect', 'Upgrade', 'OCI-Subject', 'Docker-Content-Digest', 'Host'), value),
   fc.tuple(fc.constant('Expect'), fc.constant('100-continue')),
-  fc.tuple(fc.constant('X-Long'), fc.constantFrom('x'.repeat(10_000), 'x'.repeat(40_000))),
+  fc.tuple(fc.constant('X-Long'), fc.constant('x'.repeat(10_000))),
 );
 
 const [config] = digests;
@@ -147,24 +168,27 @@ const document = fc
 const proper = JSON.stringify({ schemaVersion: 2, mediaType: types[0], config: descriptor(config ?? ''), layers: [] });
 const body = fc.oneof(
   document,
-  fc.constantFrom('', 'x', 'layer', proper, '{}', '[', '['.repeat(20_000), 'x'.repeat(70_000)),
+  fc.constantFrom(proper, proper, '', 'x', 'layer', '{}', '[', '['.repeat(20_000), 'x'.repeat(70_000)),
   fc.string({ maxLength: 30 }).map((text) => Buffer.from(text).toString('latin1')),
 );
 
 /** Requests of which any part may be wrong. */
-export const hostileRequest: fc.Arbitrary<HostileRequest> = fc.record({
-  method: fc.oneof(
-    { weight: 9, arbitrary: fc.constantFrom('GET', 'HEAD', 'PUT', 'POST', 'PATCH', 'DELETE') },
-    { weight: 1, arbitrary: fc.constantFrom('OPTIONS', 'PROPFIND', 'CONNECT', 'TRACE', 'get', 'X', '') },
-  ),
-  target: fc.tuple(path, query).map(([path, query]) => (query === '' ? path : `${path}?${query}`)),
-  fields: fc.array(field, { maxLength: 4 }),
-  body,
-  framing: fc.oneof(
-    { weight: 8, arbitrary: fc.constantFrom('none', 'length', 'chunked') },
-    { weight: 1, arbitrary: fc.constantFrom('too short', 'broken chunks') },
-  ),
-});
+export const hostileRequest: fc.Arbitrary<HostileRequest> = fc
+  .record({
+    request: route,
+    query,
+    fields: fc.oneof(fc.constant([]), fc.array(field, { maxLength: 4 })),
+    body,
+    framing: fc.oneof(
+      { weight: 8, arbitrary: fc.constantFrom('none', 'length', 'chunked') },
+      { weight: 1, arbitrary: fc.constantFrom('too short', 'broken chunks') },
+    ),
+  })
+  .map(({ request: [method, path], query, ...rest }) => ({
+    method,
+    target: query === '' ? path : `${path}?${query}`,
+    ...rest,
+  }));
 
 /** Whether the request ends where its sender says that it does. */
 export function isWhole({ framing }: HostileRequest): boolean {
@@ -184,6 +208,8 @@ export function render({ method, target, fields, body, framing }: HostileRequest
   }[framing];
   const lines = fields.map(([name, value]) => `${name}: ${value}\r\n`).join('');
   const host = fields.some(([name]) => name === 'Host') ? '' : 'Host: 127.0.0.1\r\n';
-  const line = `${method} ${target.replaceAll('{upload}', upload)} HTTP/1.1\r\n`;
+  const digest = digestOf(Buffer.from(framing === 'none' ? '' : body, 'latin1'));
+  const place = target.replaceAll('{upload}', upload).replaceAll('{digest}', digest);
+  const line = `${method} ${place} HTTP/1.1\r\n`;
   return Buffer.from(`${line}${host}Connection: close\r\n${lines}${head}\r\n${content}`, 'latin1');
 }
