@@ -19,6 +19,11 @@ const peers: ReadonlyMap<string, readonly string[]> = new Map([
   ['registry2', ['docker-registry']],
   ['elasticsearch', []],
   ['conformance', []],
+  ['crane', []],
+  ['oras', []],
+  ['regctl', []],
+  ['podman', ['podman', 'buildah', 'ca-certificates']],
+  ['ctr', ['containerd']],
 ]);
 
 const root = resolve(import.meta.dirname, '../..');

@@ -1,5 +1,5 @@
 import { random } from '../../support/random.ts';
-import { type Descriptor, makeLayout } from './layout.ts';
+import { type Descriptor, type LayoutFolder, makeLayout } from './layout.ts';
 
 /** Images on disk in the form of the OCI image-spec's layout, as `oci:FOLDER:NAME` for skopeo. */
 export interface Layout extends AsyncDisposable {
@@ -8,6 +8,14 @@ export interface Layout extends AsyncDisposable {
   readonly single: string;
   /** An index of two such images for amd64 and arm64, `multi`. */
   readonly multi: string;
+}
+
+/** Writes a layout with one small image, named `image`. */
+export async function writeImage(): Promise<LayoutFolder> {
+  const layout = await makeLayout();
+  const layers = [await layout.layer({ a: Buffer.from('first') }), await layout.layer({ b: Buffer.from('second') })];
+  await layout.name(await layout.image(layers), 'image');
+  return layout;
 }
 
 /** Writes a layout with an image and an index into a folder of its own. */

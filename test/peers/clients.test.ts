@@ -1,0 +1,91 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Action, actions, type Client, type ClientKind } from './support/client.ts';
+import { ClientTable } from './support/client-table.ts';
+import { contents, digestAt, referrers } from './support/contents.ts';
+import { crane } from './support/crane.ts';
+import { ctr } from './support/ctr.ts';
+import { dockerClient } from './support/docker-client.ts';
+import { oras } from './support/oras.ts';
+import { buildah, podman } from './support/podman.ts';
+import { regctl } from './support/regctl.ts';
+import { account, type Shiplog, startShiplog } from './support/shiplog.ts';
+import { skopeoClient } from './support/skopeo-client.ts';
+
+const kinds: readonly ClientKind[] = [dockerClient, skopeoClient, crane, oras, regctl, podman, buildah, ctr];
+const table = new ClientTable();
+
+describe.each(kinds)('$name', (kind) => {
+  const [repository, other] = ['team/app', 'other/app'];
+  let shiplog: Shiplog;
+  let client: Client;
+  let image: string;
+  // Programs in Go may have to be built.
+  beforeAll(async () => {
+    client = await kind.start();
+    shiplog = await startShiplog('htpasswd');
+    image = `${shiplog.host}/${repository}:1`;
+  }, 600_000);
+  afterAll(async () => {
+    await client[Symbol.asyncDispose]();
+    await shiplog[Symbol.asyncDispose]();
+  });
+
+  const checks: Readonly<Record<Action, () => Promise<void>>> = {
+    async 'log in'() {
+      await expect(client.push(image)).rejects.toThrow();
+      await expect(client.login(shiplog.host, 'stranger', 'wrong').then(() => client.push(image))).rejects.toThrow();
+      expect(await digestAt(shiplog, repository, '1')).toBeUndefined();
+      await client.login(shiplog.host, account.name, account.password);
+    },
+    async push() {
+      await client.push(image);
+      expect((await contents(shiplog, repository, '1')).size).toBeGreaterThanOrEqual(3);
+    },
+    async pull() {
+      expect(await client.pull(image)).toBe(await digestAt(shiplog, repository, '1'));
+    },
+    async 'list tags'() {
+      const type = { 'content-type': 'application/vnd.oci.image.index.v1+json' };
+      const body = `{"schemaVersion":2,"mediaType":"${type['content-type']}","manifests":[]}`;
+      for (const tag of ['a', 'B_c.d-e']) {
+        await shiplog.fetch(`/v2/${repository}/manifests/${tag}`, { method: 'PUT', headers: type, body });
+      }
+      expect(await client.listTags?.(`${shiplog.host}/${repository}`)).toEqual(['1', 'B_c.d-e', 'a']);
+    },
+    async attach() {
+      const digest = (await digestAt(shiplog, repository, '1')) ?? '';
+      await client.attach?.(image);
+      const [attached = '', ...more] = await referrers(shiplog, repository, digest);
+      expect(more).toEqual([]);
+      const [bytes = ''] = (await contents(shiplog, repository, attached)).values();
+      expect(JSON.parse(String(bytes))).toMatchObject({
+        artifactType: 'application/vnd.example.note',
+        subject: { digest },
+      });
+    },
+    async discover() {
+      const digest = (await digestAt(shiplog, repository, '1')) ?? '';
+      expect(await client.discover?.(image)).toEqual(await referrers(shiplog, repository, digest));
+    },
+    async copy() {
+      const digest = (await digestAt(shiplog, repository, '1')) ?? '';
+      await client.copy?.(image, `${shiplog.host}/${other}:1`);
+      expect(await contents(shiplog, other, '1')).toEqual(await contents(shiplog, repository, '1'));
+      expect(await referrers(shiplog, other, digest)).toEqual(await referrers(shiplog, repository, digest));
+    },
+    async delete() {
+      await client.delete?.(image);
+      expect(await digestAt(shiplog, repository, '1')).toBeUndefined();
+      expect(await digestAt(shiplog, other, '1')).toBeDefined();
+    },
+  };
+
+  test.each(actions.filter((action) => kind.cannot[action] === undefined))('can %s', async (action) => {
+    await checks[action]();
+    table.ran(kind, client.version, action);
+  });
+});
+
+test('docs/clients.md says what ran', async () => {
+  expect(await table.page()).toBe(table.text());
+});
