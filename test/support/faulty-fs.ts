@@ -20,6 +20,7 @@ export class FaultyFileSystem {
   readonly #random: Random;
   readonly #ops: { pending: DirectoryChange[] };
   readonly #disabled = new Set<'datasync' | 'dirsync'>();
+  readonly #opened = new Set<FaultyHandle>();
   #hook: Hook | undefined;
   #dead = false;
   #calls = 0;
@@ -33,6 +34,11 @@ export class FaultyFileSystem {
   /** How many calls were made so far. */
   get calls(): number {
     return this.#calls;
+  }
+
+  /** Paths of the files and directories that are open. */
+  get opened(): string[] {
+    return Array.from(this.#opened, ({ path }) => path);
   }
 
   /** Sets what is asked ahead of each call; it replaces the one before. */
@@ -88,13 +94,16 @@ export class FaultyFileSystem {
       node = new File();
       this.#change(new DirectoryChange({ directory: parent, name, node }));
     } else if (node instanceof File && flags.startsWith('w')) node.truncate(0);
-    return new FaultyHandle(
+    const handle = new FaultyHandle(
       node,
       posix.normalize(path),
       flags,
       (op, length) => this.#call(op, path, length),
       (ignored) => this.#sync(node, ignored),
+      () => void this.#opened.delete(handle),
     );
+    this.#opened.add(handle);
+    return handle;
   }
 
   async mkdir(path: string, options: { recursive: true }): Promise<string | undefined> {
@@ -133,6 +142,11 @@ export class FaultyFileSystem {
   async stat(path: string): Promise<FaultyStats> {
     await this.#call('stat', path);
     return stats(this.#find('stat', path));
+  }
+
+  async access(path: string, _mode: number): Promise<void> {
+    await this.#call('access', path);
+    this.#find('access', path);
   }
 
   async statfs(_path: string): Promise<{ bavail: number; bsize: number }> {
@@ -251,6 +265,7 @@ export type Operation =
   | 'writev'
   | 'truncate'
   | 'stat'
+  | 'access'
   | 'datasync'
   | 'sync'
   | 'dirsync'
@@ -300,11 +315,12 @@ export function fault(code: string, syscall: string, path: string): Error & { co
 
 /** An open file or directory. */
 export class FaultyHandle {
+  readonly path: string;
   readonly #node: Node;
-  readonly #path: string;
   readonly #flags: string;
   readonly #call: (op: Operation, length?: number) => Promise<Verdict>;
   readonly #save: (ignored: boolean) => Promise<void>;
+  readonly #end: () => void;
   #closed = false;
 
   constructor(
@@ -313,12 +329,14 @@ export class FaultyHandle {
     flags: string,
     call: (op: Operation, length?: number) => Promise<Verdict>,
     save: (ignored: boolean) => Promise<void>,
+    end: () => void,
   ) {
+    this.path = path;
     this.#node = node;
-    this.#path = path;
     this.#flags = flags;
     this.#call = call;
     this.#save = save;
+    this.#end = end;
   }
 
   async read(buffer: Uint8Array, offset: number, length: number, position: number): Promise<{ bytesRead: number }> {
@@ -364,6 +382,7 @@ export class FaultyHandle {
   async close(): Promise<void> {
     await this.#call('close');
     this.#closed = true;
+    this.#end();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -376,7 +395,7 @@ export class FaultyHandle {
     at: number | null,
   ): Promise<{ bytesWritten: number }> {
     const file = this.#file(op);
-    if (this.#flags === 'r') throw fault('EBADF', op, this.#path);
+    if (this.#flags === 'r') throw fault('EBADF', op, this.path);
     let bytes = Buffer.concat(buffers);
     const verdict = await this.#call(op, bytes.length);
     if (typeof verdict === 'object' && 'short' in verdict) bytes = bytes.subarray(0, verdict.short);
@@ -385,7 +404,7 @@ export class FaultyHandle {
   }
 
   async #sync(op: 'datasync' | 'sync'): Promise<void> {
-    if (this.#closed) throw fault('EBADF', op, this.#path);
+    if (this.#closed) throw fault('EBADF', op, this.path);
     try {
       const verdict = await this.#call(this.#node instanceof Directory ? 'dirsync' : op);
       await this.#save(verdict === 'ignore');
@@ -396,8 +415,8 @@ export class FaultyHandle {
   }
 
   #file(op: string): File {
-    if (this.#closed) throw fault('EBADF', op, this.#path);
-    if (this.#node instanceof Directory) throw fault('EISDIR', op, this.#path);
+    if (this.#closed) throw fault('EBADF', op, this.path);
+    if (this.#node instanceof Directory) throw fault('EISDIR', op, this.path);
     return this.#node;
   }
 }
