@@ -2,7 +2,6 @@ import { mkdir } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import type { Logger } from 'pino';
 import type { ImageLookup } from '../ingest/images.ts';
-import { openDisk } from '../storage/drivers/disk.ts';
 import { StorageError } from '../storage/errors.ts';
 import { openStore } from '../storage/store.ts';
 import { authenticate, makeUser } from './auth/authenticate.ts';
@@ -29,13 +28,10 @@ import { measureLogs } from './logs/metrics.ts';
 import { logsRouter } from './logs/router.ts';
 import type { LogPipeline } from './logs/pipeline.ts';
 import { blockList, clusterRules } from './networks.ts';
+import { openDriver } from './open-driver.ts';
 import { registryRouter } from './registry/router.ts';
+import { StartError } from './start-error.ts';
 import { startStorageJobs } from './storage-jobs.ts';
-
-/** The service cannot start as it is configured; the message says what to change. */
-export class StartError extends Error {
-  override readonly name = 'StartError';
-}
 
 /** A running service; disposing it is a graceful end: requests are finished, then logs, then storage. */
 export interface Service extends AsyncDisposable {
@@ -60,7 +56,7 @@ export async function startService(config: Config, { log, openPipeline = openLog
   await mkdir(stateFolder(config.data), { recursive: true, mode: 0o700 });
 
   const { storage } = config;
-  const driver = await openDisk({ root: storage.disk.root });
+  const driver = await openDriver(config);
   const store = stack.use(
     await openStore({
       driver,

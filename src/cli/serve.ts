@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import { type Config, formatAddress, type ListenAddress, loadConfig } from '../config.ts';
-import { type Service, StartError, startService } from '../service.ts';
+import { type Service, startService } from '../service.ts';
+import { StartError } from '../start-error.ts';
 import { makeUser } from '../auth/authenticate.ts';
 import { type Command, CommandError } from './command.ts';
 import { openLog } from '../log.ts';

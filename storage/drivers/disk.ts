@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { dirname, resolve } from 'node:path';
 import type { Driver, Entry, Span } from '../driver.ts';
 import { temporaryFolder, uploadsFolder } from '../layout.ts';
+import { checkAccess, FolderAccessError } from './disk-access.ts';
 import { DiskUploads } from './disk-uploads.ts';
 import { Durability } from './durability.ts';
 import { type FileSystem, nodeFileSystem, type Stats } from './file-system.ts';
@@ -9,18 +10,22 @@ import { asStorageError, hasCode, readFile, readSmall, remove, unlessAbsent, wal
 
 /**
  * Opens a tree of files, in which each key is a file's path below `root`. Other processes may use it at the same time.
- * @throws {Error} where the tree cannot be made or read.
+ * @throws {FolderAccessError} where some of the tree is not this user's to read and change.
+ * @throws {Error} where it cannot be made or read.
  */
 export async function openDisk(options: { root: string; fileSystem?: FileSystem }): Promise<Driver> {
   const files = options.fileSystem ?? nodeFileSystem;
   const root = resolve(options.root);
   const durability = new Durability(files, root);
   try {
+    await files.mkdir(root, { recursive: true });
+    await checkAccess(files, root);
     for (const folder of [temporaryFolder, uploadsFolder]) {
       await files.mkdir(`${root}/${folder}`, { recursive: true });
     }
     await settleRoot(root, durability);
   } catch (error) {
+    if (error instanceof FolderAccessError) throw error;
     throw new Error(`the registry's folder ${root} cannot be used`, { cause: error });
   }
   return new DiskDriver(files, root, durability);

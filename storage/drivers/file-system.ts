@@ -37,6 +37,8 @@ export interface FileSystem {
   unlink(path: string): Promise<void>;
   rmdir(path: string): Promise<void>;
   stat(path: string): Promise<Stats>;
+  /** Fails with EACCES where this user may not do it: a sum of `R_OK`, `W_OK` and `X_OK` of `node:fs`. */
+  access(path: string, mode: number): Promise<void>;
   readFile(path: string): Promise<Uint8Array>;
   /** Of the file system that a path lies on: the blocks that this user can still write, and their size in bytes. */
   statfs(path: string): Promise<{ readonly bavail: number; readonly bsize: number }>;

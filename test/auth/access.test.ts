@@ -2,7 +2,7 @@ import { readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { isLoopback } from '../../src/auth/loopback.ts';
-import { StartError } from '../../src/service.ts';
+import { StartError } from '../../src/start-error.ts';
 import { type Ask, basic, codeOf, startTestService, userLine } from '../support/service.ts';
 
 const users = userLine('ann', 'pw') + userLine('bob', 'with:colon');

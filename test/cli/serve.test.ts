@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { chmod, chown, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -73,3 +73,25 @@ test.each(['SHIPLOG_HTTP_LISTEN', 'SHIPLOG_INGEST_SYSLOG_TCP'])(
     });
   },
 );
+
+test('images that are not this user’s to change are told of at the start, with the command that mends it', async () => {
+  const data = join(folder, 'foreign');
+  const root = join(folder, 'images');
+  const blobs = join(root, 'docker/registry/v2/blobs');
+  await mkdir(blobs, { recursive: true });
+  await mkdir(data);
+  // As root, who may do everything, the test makes another user start it.
+  const isRoot = process.getuid?.() === 0;
+  const [uid, gid] = isRoot ? [65_534, 65_534] : [process.getuid?.(), process.getgid?.()];
+  const user = isRoot ? { uid: 65_534, gid: 65_534 } : {};
+  if (isRoot) {
+    await chmod(folder, 0o755);
+    await chown(data, 65_534, 65_534);
+  }
+  for (const path of [blobs, root]) await chmod(path, 0o555);
+  const env = { ...anywhere, SHIPLOG_DATA: data, SHIPLOG_STORAGE_DISK_ROOT: root };
+  const { code, stderr } = await shiplogProcess(['serve'], env, '', user);
+  for (const path of [root, blobs]) await chmod(path, 0o755);
+  expect([code, stderr]).toEqual([1, expect.stringContaining(`chown -R ${uid}:${gid} ${root}\n`)]);
+  expect(stderr).toMatch(/^shiplog: storage\.disk\.root is /);
+});

@@ -29,8 +29,9 @@ export async function shiplogProcess(
   args: readonly string[],
   env: NodeJS.ProcessEnv = {},
   stdin = '',
+  user: { uid?: number; gid?: number } = {},
 ): Promise<Outcome> {
-  const child = spawn(process.execPath, [main, ...args], { env, stdio: ['pipe', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [main, ...args], { ...user, env, stdio: ['pipe', 'pipe', 'pipe'] });
   child.stdin.on('error', () => undefined);
   child.stdin.end(stdin);
   const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);

@@ -1,0 +1,24 @@
+import type { Driver } from '../storage/driver.ts';
+import { openDisk } from '../storage/drivers/disk.ts';
+import { FolderAccessError } from '../storage/drivers/disk-access.ts';
+import type { Config } from './config.ts';
+import { StartError } from './start-error.ts';
+
+/**
+ * Opens the place where images are kept.
+ * @throws {StartError} where it is not this user's to read and change
+ */
+export async function openDriver({ storage }: Config): Promise<Driver> {
+  const { root } = storage.disk;
+  try {
+    return await openDisk({ root });
+  } catch (error) {
+    if (!(error instanceof FolderAccessError)) throw error;
+    const owner = `${process.getuid?.()}:${process.getgid?.()}`;
+    throw new StartError(
+      `storage.disk.root is ${root}, and ${error.path} in it belongs to another user, as registry:2 leaves it that ran as ` +
+        `root; give all of it to this one: chown -R ${owner} ${root}`,
+      { cause: error },
+    );
+  }
+}
