@@ -17,6 +17,7 @@ const peers: ReadonlyMap<string, readonly string[]> = new Map([
   ['docker', ['docker.io', 'busybox-static', 'ca-certificates']],
   ['skopeo', ['skopeo', 'ca-certificates']],
   ['registry2', ['docker-registry']],
+  ['registry3', []],
   ['elasticsearch', []],
   ['conformance', []],
   ['crane', []],

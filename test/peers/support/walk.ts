@@ -1,7 +1,8 @@
-import { createHash } from 'node:crypto';
 import { expect } from 'vitest';
+import { sha256, sha512 } from '../../support/images.ts';
 
-const manifestTypes = [
+/** The kinds of manifests that registries keep. */
+export const manifestTypes = [
   'application/vnd.oci.image.manifest.v1+json',
   'application/vnd.oci.image.index.v1+json',
   'application/vnd.docker.distribution.manifest.v2+json',
@@ -23,14 +24,15 @@ export async function walk(url: string): Promise<Map<string, unknown>> {
     return entries;
   }
 
-  async function content(path: string): Promise<Buffer> {
+  async function content(path: string): Promise<{ bytes: Buffer; digest: string }> {
     const accept = manifestTypes.join(', ');
     const [head, answer] = [
       await fetch(url + path, { method: 'HEAD', headers: { accept } }),
       await fetch(url + path, { headers: { accept } }),
     ];
     const bytes = Buffer.from(await answer.arrayBuffer());
-    const received = { digest: `sha256:${createHash('sha256').update(bytes).digest('hex')}`, length: bytes.length };
+    const said = answer.headers.get('docker-content-digest') ?? '';
+    const received = { digest: said.startsWith('sha512:') ? sha512(bytes) : sha256(bytes), length: bytes.length };
     for (const { status, headers } of [head, answer]) {
       expect(status, path).toBe(200);
       expect(headers.get('docker-content-digest'), path).toBe(received.digest);
@@ -38,16 +40,19 @@ export async function walk(url: string): Promise<Map<string, unknown>> {
     }
     expect(head.headers.get('content-type'), path).toBe(answer.headers.get('content-type'));
     found.set(path, { ...received, type: answer.headers.get('content-type') });
-    return bytes;
+    return { bytes, digest: received.digest };
   }
 
   async function manifest(name: string, reference: string): Promise<void> {
     const path = `/v2/${name}/manifests/${reference}`;
     if (found.has(path)) return;
-    const bytes = await content(path);
+    const { bytes, digest } = await content(path);
     const { config, layers = [], manifests = [] } = JSON.parse(String(bytes));
-    await manifest(name, `sha256:${createHash('sha256').update(bytes).digest('hex')}`);
-    for (const { digest } of manifests) await manifest(name, digest);
+    await manifest(name, digest);
+    for (const { mediaType, digest } of manifests) {
+      // A build cache lists layers.
+      await (manifestTypes.includes(mediaType) ? manifest(name, digest) : content(`/v2/${name}/blobs/${digest}`));
+    }
     for (const { digest } of config === undefined ? [] : [config, ...layers]) {
       await content(`/v2/${name}/blobs/${digest}`);
     }
