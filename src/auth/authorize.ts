@@ -4,6 +4,8 @@ import { basicChallenge } from './challenge.ts';
 import { namesUser, type Rules } from './rules.ts';
 import { scopeOf } from './scope.ts';
 
+const what = { pull: 'pull from', push: 'push to', delete: 'delete from' } as const;
+
 /** The rights of who may do everything. */
 export function everything(user: string): Rights {
   return {
@@ -37,7 +39,7 @@ export function rightsOf(
         user,
         may: (action, repository) => rules.may(user, action, repository),
         refusal: (action, repository) =>
-          new HttpError(403, 'DENIED', `${user} has no right to ${action} what is in ${repository}`),
+          new HttpError(403, 'DENIED', `${user} has no right to ${what[action]} ${repository}`),
         mayReadLogs: namesUser(logReaders, user),
       };
     }

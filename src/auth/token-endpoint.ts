@@ -24,6 +24,7 @@ export function tokenEndpoint(options: AuthenticateOptions): Router<RequestState
     if (identity === undefined || !mayEnter(identity, options)) {
       throw basicChallenge('a token is for a user with the right password');
     }
+    ctx.state.identity = identity;
     ctx.set('Cache-Control', 'no-store');
     ctx.body = await tokens.issue(identity.by === 'htpasswd' ? identity.name : undefined);
   });
