@@ -1,4 +1,4 @@
-import { type Digest, splitDigest } from './digest.ts';
+import { type Digest, isDigest, splitDigest } from './digest.ts';
 import type { RepositoryName, Tag } from './names.ts';
 
 /*
@@ -18,6 +18,8 @@ import type { RepositoryName, Tag } from './names.ts';
  *       │                                                             manifests of a repository by their config: hints
  *       ├── index/subjects/<algorithm>/<hex>/<name>/_manifests/<algorithm>/<hex>
  *       │                                                             manifests of a repository by their subject
+ *       ├── quarantine/<algorithm>/<hex>                              rotten blobs, out of the way of whole ones
+ *       ├── scrub                                                     the last key that an unfinished scrub has read
  *       ├── uploads/<session>/…                                       unfinished uploads, as the driver likes
  *       └── tmp/<uuid>                                                on disk: what is being written or thrown away
  *
@@ -25,6 +27,12 @@ import type { RepositoryName, Tag } from './names.ts';
  */
 
 const root = 'docker/registry/v2';
+
+/** Where everything is. */
+export const rootFolder = root;
+
+/** The folder that has a folder for each algorithm by which blobs are named. */
+export const blobsFolder = `${root}/blobs`;
 
 /** Where unfinished uploads are. */
 export const uploadsFolder = `${root}/_shiplog/uploads`;
@@ -40,6 +48,31 @@ export function blobKey(digest: Digest): string {
   const { algorithm, hex } = splitDigest(digest);
   return `${root}/blobs/${algorithm}/${hex.slice(0, 2)}/${hex}/data`;
 }
+
+/** The digest of the blob whose bytes a key has; undefined: the key is no blob's. */
+export function blobOfKey(key: string): Digest | undefined {
+  const [, algorithm = '', hex = ''] = /\/(\w+)\/[0-9a-f]{2}\/([0-9a-f]+)\/data$/.exec(key) ?? [];
+  const digest = `${algorithm}:${hex}`;
+  return isDigest(digest) && key === blobKey(digest) ? digest : undefined;
+}
+
+/** Where rotten blobs are. */
+export const quarantineFolder = `${root}/_shiplog/quarantine`;
+
+/** The bytes of a blob that was found to be rotten. */
+export function quarantineKey(digest: Digest): string {
+  return `${quarantineFolder}/${digestPath(digest)}`;
+}
+
+/** The digest of the blob whose rotten bytes a key has; undefined: the key is none of the quarantine's. */
+export function blobInQuarantine(key: string): Digest | undefined {
+  const [, algorithm = '', hex = ''] = /\/(\w+)\/([0-9a-f]+)$/.exec(key) ?? [];
+  const digest = `${algorithm}:${hex}`;
+  return isDigest(digest) && key === quarantineKey(digest) ? digest : undefined;
+}
+
+/** How far a scrub has come that was broken off. */
+export const scrubKey = `${root}/_shiplog/scrub`;
 
 /** The folder of a repository's link to a blob. */
 export function layerFolder(name: RepositoryName, digest: Digest): string {

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { isLoopback } from '../auth/loopback.ts';
 import { type Config, formatAddress } from '../config.ts';
 import { cliKeyFile } from '../data-folder.ts';
+import { escapeControls } from '../escape.ts';
 import { hasCode } from '../system-error.ts';
 import { CommandError, UsageError } from './command.ts';
 
@@ -15,15 +16,43 @@ export interface ClientOptions {
   readonly user: string | undefined;
 }
 
+/** The options by which a command finds its server. */
+export const clientOptions = {
+  url: { type: 'string' },
+  user: { type: 'string' },
+  config: { type: 'string' },
+} as const;
+
+/** What `--help` says of them. */
+export const clientUsage = `  --url URL            the server; else $SHIPLOG_URL, else the configured one
+  --user NAME:PASSWORD the log-in; else $SHIPLOG_USER and $SHIPLOG_PASSWORD; not needed on the server's machine
+  --config FILE        the configuration file
+`;
+
+/** What is sent. */
+export interface Ask {
+  readonly method?: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE';
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: Uint8Array | AsyncIterable<Uint8Array>;
+  /** Statuses that the caller understands, beside those of success. */
+  readonly also?: readonly number[];
+}
+
 /** Asks a running server. @throws {CommandError} which says what to do. */
-export async function ask(path: string, options: ClientOptions): Promise<Response> {
+export async function ask(path: string, options: ClientOptions, request: Ask = {}): Promise<Response> {
+  const { method = 'GET', headers, body, also = [] } = request;
   const base = baseUrl(options);
   const authorization = await authorize(base, options);
   const url = new URL(path, base);
   let answer: Response;
   try {
     // Credentials are for this server; so a redirect is not followed.
-    answer = await fetch(url, { redirect: 'manual', headers: authorization === undefined ? {} : { authorization } });
+    answer = await fetch(url, {
+      method,
+      redirect: 'manual',
+      headers: { ...headers, ...(authorization !== undefined && { authorization }) },
+      ...(body !== undefined && { body, duplex: 'half' }),
+    });
   } catch (error) {
     const { cause } = error instanceof Error ? error : {};
     const reason = cause instanceof Error && cause.message !== '' ? cause.message : String(error);
@@ -33,7 +62,7 @@ export async function ask(path: string, options: ClientOptions): Promise<Respons
       { cause: error },
     );
   }
-  if (answer.ok) return answer;
+  if (answer.ok || also.includes(answer.status)) return answer;
   throw new CommandError(
     `${base.origin} answers ${answer.status}: ${await explain(answer, authorization?.startsWith('Basic ') === true)}`,
   );
@@ -80,8 +109,10 @@ async function explain(answer: Response, withUser: boolean): Promise<string> {
     return 'it wants a user; give --user NAME:PASSWORD, or $SHIPLOG_USER and $SHIPLOG_PASSWORD';
   try {
     const body: { errors: { message: string }[] } = JSON.parse(text);
-    return body.errors.map(({ message }) => message).join('; ');
+    return escapeControls(body.errors.map(({ message }) => message).join('; '));
   } catch {
+    // HEAD has no body.
+    if (text === '') return answer.statusText;
     return `${answer.statusText}; is that a shiplog?`;
   }
 }

@@ -1,8 +1,8 @@
-import type { Writable } from 'node:stream';
 import { loadConfig } from '../config.ts';
-import { ask } from './client.ts';
+import { ask, clientOptions, clientUsage } from './client.ts';
 import { type Command, CommandError } from './command.ts';
 import { parseOptions } from './options.ts';
+import { print } from './print.ts';
 import { renderJson, renderRecord } from './render.ts';
 
 const usage = `Usage: shiplog logs [QUERY] [OPTIONS]
@@ -18,10 +18,7 @@ image:tag@digest, level, message.
   --image, --host, --cluster, --container X
                        only what has this; * stands for anything
   --json               whole records, a JSON object a line
-  --url URL            the server; else $SHIPLOG_URL, else the configured one
-  --user NAME:PASSWORD the log-in; else $SHIPLOG_USER and $SHIPLOG_PASSWORD; not needed on the server's machine
-  --config FILE        the configuration file
-`;
+${clientUsage}`;
 
 const filters = ['image', 'host', 'cluster', 'container'] as const;
 
@@ -39,9 +36,7 @@ export const logs: Command = async ({ args, env, stdout }) => {
       host: text,
       cluster: text,
       container: text,
-      url: text,
-      user: text,
-      config: text,
+      ...clientOptions,
       json: { type: 'boolean' },
       help: { type: 'boolean', short: 'h' },
     },
@@ -72,7 +67,7 @@ export const logs: Command = async ({ args, env, stdout }) => {
   const render = (record: unknown): string =>
     values.json === true ? renderJson(record) : renderRecord(record, { colour });
   const lines = records.toReversed().map((record) => `${render(record)}\n`);
-  await write(stdout, lines.join(''));
+  await print(stdout, lines.join(''));
   return 0;
 };
 
@@ -88,15 +83,4 @@ async function readPage(answer: Response): Promise<{ records: readonly unknown[]
     return { records: page.records, next };
   }
   throw new CommandError(`${answer.url} answers something that is no page of records; is that a shiplog?`);
-}
-
-/** Writes to stdout; a reader that has seen enough (`| head`) is no error. */
-function write(stdout: Writable, text: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    stdout.once('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EPIPE') resolve();
-      else reject(error);
-    });
-    stdout.write(text, () => resolve());
-  });
 }

@@ -1,16 +1,21 @@
 import { type Command, type CommandContext, CommandError, UsageError } from './command.ts';
 import { ConfigError } from '../config.ts';
+import { ImageError } from '../images/errors.ts';
+import { StartError } from '../start-error.ts';
 
 const usage = `Usage: shiplog [COMMAND] [OPTIONS]
 
   serve         run the server (what it does without a command)
   logs          search the logs:  shiplog logs 'image:team/web error' --since 1h
   htpasswd      make a user, change a password, remove a user:  shiplog htpasswd NAME
+  ls            list repositories, or the tags of one:  shiplog ls team/web
+  rm            remove a tag, or an image:  shiplog rm team/web:1.4
+  du            what each repository takes
   check-config  print the configuration that is in force
   version       print the version
   help          print this
 
-  --config FILE  the configuration file (serve, logs, htpasswd, check-config); else $SHIPLOG_CONFIG
+  --config FILE  the configuration file; else $SHIPLOG_CONFIG
 
 shiplog COMMAND --help says more about a command.
 `;
@@ -19,6 +24,9 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   serve: async () => (await import('./serve.ts')).serve,
   logs: async () => (await import('./logs.ts')).logs,
   htpasswd: async () => (await import('./htpasswd.ts')).htpasswd,
+  ls: async () => (await import('./ls.ts')).ls,
+  rm: async () => (await import('./rm.ts')).rm,
+  du: async () => (await import('./du.ts')).du,
   'check-config': async () => (await import('./check-config.ts')).checkConfig,
   version: async () => (await import('./version.ts')).version,
 };
@@ -52,6 +60,7 @@ async function dispatch(context: CommandContext): Promise<number> {
 
 /** Whether a message says all: errors that were made for whoever typed the command, and the system's. */
 function isPlain(error: unknown): error is Error {
-  if (error instanceof UsageError || error instanceof CommandError || error instanceof ConfigError) return true;
+  if ([UsageError, CommandError, ConfigError, StartError, ImageError].some((type) => error instanceof type))
+    return true;
   return error instanceof Error && 'syscall' in error;
 }

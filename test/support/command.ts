@@ -16,12 +16,18 @@ export interface Outcome {
 }
 
 /** Runs `shiplog ARGS` in this process, with this environment alone. */
-export async function shiplog(args: readonly string[], env: NodeJS.ProcessEnv = {}, stdin = ''): Promise<Outcome> {
+export async function shiplog(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+  stdin: string | Uint8Array = '',
+): Promise<Outcome> {
   const [stdout, stderr] = [new PassThrough(), new PassThrough()];
+  const printed = Promise.all([text(stdout), text(stderr)]);
   const code = await run({ args, env, stdin: Readable.from([stdin]), stdout, stderr });
   stdout.end();
   stderr.end();
-  return { code, stdout: await text(stdout), stderr: await text(stderr) };
+  const [out, err] = await printed;
+  return { code, stdout: out, stderr: err };
 }
 
 /** Runs it as a process of its own. */
