@@ -1,7 +1,7 @@
 import { HttpError } from '../http/errors.ts';
 import { service } from './tokens.ts';
 
-/** What a challenge of the scheme `Bearer` says (RFC 6750 section 3; distribution, "Token Authentication Specification"). */
+/** What a challenge of the scheme `Bearer` says (RFC 6750, section 3; distribution, "Token Authentication"). */
 export interface BearerChallenge {
   /** The absolute URL where tokens are given. */
   readonly realm: string;

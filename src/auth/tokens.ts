@@ -6,7 +6,10 @@ import type { UserFile } from './user-file.ts';
 /** Whom a token is for: this service, as challenges name it. */
 export const service = 'shiplog';
 
-/** Seconds that a token lives. "For compatibility with older clients, a token should never be returned with less than 60 seconds to live." */
+/**
+ * Seconds that a token lives. "For compatibility with older clients, a token should never be returned with less than 60
+ * seconds to live" (distribution, "Token Authentication Specification").
+ */
 const lifetime = 300;
 const algorithm = 'HS256';
 

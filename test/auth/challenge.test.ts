@@ -79,6 +79,12 @@ test('tokens are given to nobody and to a log-in with a password, and to no one 
     ['an unknown user', '/token', basic('eve', 'pw'), 401],
     ['no base64', '/token', { authorization: 'Basic ***' }, 401],
     ['no scheme that is known', '/token', { authorization: 'Digest x' }, 401],
+    [
+      'a password by another scheme',
+      '/token',
+      { authorization: basic('ann', 'pw')['authorization']?.replace('Basic', 'Bearer') ?? '' },
+      401,
+    ],
     ['an empty field', '/token', { authorization: '' }, 401],
     ['a token: none buys another', '/token', bearer(userToken), 401],
     ['the key of the command line', '/token', bearer(key), 401],

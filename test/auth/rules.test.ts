@@ -32,6 +32,12 @@ test('a pattern means what the regular expression of its stars means', () => {
   );
 });
 
+test('a rule that allows nothing lets nobody in', () => {
+  const rule = { repositories: '**', users: ['anonymous', '*'] };
+  expect(createRules([{ ...rule, actions: [] }]).letAnonymousIn).toBe(false);
+  expect(createRules([{ ...rule, actions: ['pull'] }]).letAnonymousIn).toBe(true);
+});
+
 test('no pattern explodes', () => {
   const name = `${'a'.repeat(127)}/${'a'.repeat(127)}`;
   for (const star of ['*', '**', '***', '*a*', '**a*']) {
