@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Action, actions, type Client, type ClientKind } from './support/client.ts';
-import { ClientTable } from './support/client-table.ts';
 import { contents, digestAt, referrers } from './support/contents.ts';
 import { crane } from './support/crane.ts';
 import { ctr } from './support/ctr.ts';
+import { DocTable } from './support/doc-table.ts';
 import { dockerClient } from './support/docker-client.ts';
 import { oras } from './support/oras.ts';
 import { buildah, podman } from './support/podman.ts';
@@ -12,17 +12,21 @@ import { account, type Shiplog, startShiplog } from './support/shiplog.ts';
 import { skopeoClient } from './support/skopeo-client.ts';
 
 const kinds: readonly ClientKind[] = [dockerClient, skopeoClient, crane, oras, regctl, podman, buildah, ctr];
-const table = new ClientTable();
+const table = new DocTable('client', actions);
 
 describe.each(kinds)('$name', (kind) => {
   const [repository, other] = ['team/app', 'other/app'];
   let shiplog: Shiplog;
   let client: Client;
   let image: string;
+  let row: string;
   // Programs in Go may have to be built.
   beforeAll(async () => {
     client = await kind.start();
     shiplog = await startShiplog('htpasswd');
+    row = `${kind.name} ${client.version}`;
+    table.row(row);
+    for (const [action, reason] of Object.entries(kind.cannot)) table.cannot(row, action, reason);
     image = `${shiplog.host}/${repository}:1`;
   }, 600_000);
   afterAll(async () => {
@@ -82,7 +86,7 @@ describe.each(kinds)('$name', (kind) => {
 
   test.each(actions.filter((action) => kind.cannot[action] === undefined))('can %s', async (action) => {
     await checks[action]();
-    table.ran(kind, client.version, action);
+    table.ran(row, action);
   });
 });
 

@@ -34,6 +34,9 @@ export interface Client extends AsyncDisposable {
   delete?(image: string): Promise<unknown>;
 }
 
+/** The usual reason. */
+export const noCommand = 'it has no such command';
+
 /** The first `MAJOR.MINOR` in what a client says of itself. */
 export function versionIn(output: string): string {
   return /\d+\.\d+/.exec(output)?.[0] ?? output;

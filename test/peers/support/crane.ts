@@ -1,7 +1,7 @@
 import { mkdtempDisposable } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { lines, versionIn } from './client.ts';
+import { lines, noCommand, versionIn } from './client.ts';
 import { goTool } from './go-tools.ts';
 import { byLayout, type LayoutClient, type Layouts } from './layout-client.ts';
 import { run } from './process.ts';
@@ -9,7 +9,7 @@ import { run } from './process.ts';
 /** go-containerregistry's client. */
 export const crane = {
   name: 'crane',
-  cannot: { attach: 'it has no command for it', discover: 'it has no command for it' },
+  cannot: { attach: noCommand, discover: noCommand },
   async start(): Promise<LayoutClient> {
     const program = await goTool('github.com/google/go-containerregistry/cmd/crane', 'v0.22.1');
     const folder = await mkdtempDisposable(join(tmpdir(), 'shiplog-crane-'));

@@ -1,7 +1,7 @@
 import { mkdir, mkdtempDisposable, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { versionIn } from './client.ts';
+import { lines, noCommand, versionIn } from './client.ts';
 import { byLayout, type LayoutClient, type Layouts } from './layout-client.ts';
 import { run, startDaemon } from './process.ts';
 
@@ -9,10 +9,10 @@ import { run, startDaemon } from './process.ts';
 export const ctr = {
   name: 'ctr (containerd)',
   cannot: {
-    'list tags': 'it has no command for it',
-    attach: 'it has no command for it',
-    discover: 'it has no command for it',
-    delete: '`ctr images rm` removes what is on its own machine',
+    'list tags': noCommand,
+    attach: noCommand,
+    discover: noCommand,
+    delete: '`ctr images rm` removes only what is on its own machine',
   },
   async start(): Promise<LayoutClient> {
     const folder = await mkdtempDisposable(join(tmpdir(), 'shiplog-containerd-'));
@@ -45,7 +45,8 @@ export const ctr = {
       },
       async pullLayout(image, layout) {
         await ctr(['images', 'rm', '--sync', image]);
-        await ctr(['images', 'pull', '--plain-http', '--all-platforms', '--snapshotter=native', ...user, image]);
+        // Unlike a pull it unpacks nothing, and so takes what is no image.
+        await ctr(['content', 'fetch', '--plain-http', '--all-platforms', ...user, image]);
         await ctr(['images', 'export', '--all-platforms', tar, image]);
         await mkdir(layout);
         await run('tar', ['--extract', '--file', tar, '--directory', layout]);
@@ -58,7 +59,13 @@ export const ctr = {
         user = ['--user', `${name}:${password}`];
       },
       ...layouts,
-      ...byLayout(layouts),
+      push: byLayout(layouts).push,
+      async pull(image) {
+        await ctr(['images', 'rm', '--sync', image]);
+        await ctr(['images', 'pull', '--plain-http', '--snapshotter=native', ...user, image]);
+        const [, found = ''] = lines(await ctr(['images', 'ls', `name==${image}`]));
+        return found.split(/ +/)[2] ?? found;
+      },
       copy,
       async [Symbol.asyncDispose]() {
         await daemon[Symbol.asyncDispose]();

@@ -1,14 +1,14 @@
-import { type Client, versionIn } from './client.ts';
+import { type Client, noCommand, versionIn } from './client.ts';
 import { startDocker } from './docker.ts';
 
 /** The Docker Engine with its classic image store, as a client among others. */
 export const dockerClient = {
   name: 'Docker Engine',
   cannot: {
-    'list tags': 'it has no command for it',
-    attach: 'it has no command for it',
-    discover: 'it has no command for it',
-    delete: '`docker rmi` removes what is on its own machine',
+    'list tags': noCommand,
+    attach: noCommand,
+    discover: noCommand,
+    delete: '`docker rmi` removes only what is on its own machine',
   },
   async start(): Promise<Client> {
     const docker = await startDocker();

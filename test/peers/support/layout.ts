@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -34,6 +34,8 @@ export interface LayoutFolder extends AsyncDisposable {
   name(descriptor: Descriptor, name: string): Promise<void>;
   /** The bytes of some content. */
   read(digest: string): Promise<Buffer>;
+  /** Takes some content out again. */
+  remove(digest: string): Promise<void>;
 }
 
 /** Makes an empty layout. */
@@ -68,6 +70,7 @@ export async function makeLayout(): Promise<LayoutFolder> {
         os: 'linux',
         config: { Labels: labels },
         rootfs: { type: 'layers', diff_ids: layers.map(({ diffId }) => diffId) },
+        history: layers.map(() => ({ created: '2026-01-01T00:00:00Z', created_by: 'a test' })),
       });
       const mediaType = 'application/vnd.oci.image.manifest.v1+json';
       const described = layers.map(({ descriptor }) => descriptor);
@@ -82,12 +85,20 @@ export async function makeLayout(): Promise<LayoutFolder> {
       await save();
     },
     read: (digest) => readFile(pathOf(folder, digest)),
+    remove: (digest) => rm(pathOf(folder, digest)),
     [Symbol.asyncDispose]: () => rm(folder, { recursive: true }),
   };
   return layout;
 }
 
+/** The digests of all that is in a layout: as the bytes have it, whatever the files are named. */
+export async function digestsIn(folder: string): Promise<string[]> {
+  const names = await readdir(join(folder, 'blobs/sha256'));
+  const read = names.map(async (name) => digestOf(await readFile(join(folder, 'blobs/sha256', name))));
+  return (await Promise.all(read)).toSorted();
+}
+
 /** Where a layout keeps some content. */
-export function pathOf(folder: string, digest: string): string {
+function pathOf(folder: string, digest: string): string {
   return join(folder, 'blobs', digest.replace(':', '/'));
 }

@@ -1,7 +1,7 @@
 import { mkdtempDisposable, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Client, versionIn } from './client.ts';
+import { type Client, noCommand, versionIn } from './client.ts';
 import { run } from './process.ts';
 
 /** podman or buildah on storage of its own. */
@@ -59,15 +59,12 @@ export async function makePodman(program: 'podman' | 'buildah', driver: 'vfs' | 
   };
 }
 
-const cannot = {
-  attach: 'it has no command for it',
-  discover: 'it has no command for it',
-} as const;
+const cannot = { attach: noCommand, discover: noCommand };
 
 /** podman, as a client among others. */
 export const podman = {
   name: 'podman',
-  cannot: { ...cannot, delete: '`podman rmi` removes what is on its own machine' },
+  cannot: { ...cannot, delete: '`podman rmi` removes only what is on its own machine' },
   async start(): Promise<Client> {
     const podman = await makePodman('podman');
     return {
@@ -83,8 +80,8 @@ export const buildah = {
   name: 'buildah',
   cannot: {
     ...cannot,
-    'list tags': 'it has no command for it',
-    delete: '`buildah rmi` removes what is on its own machine',
+    'list tags': noCommand,
+    delete: '`buildah rmi` removes only what is on its own machine',
   },
   start: async (): Promise<Client> => common(await makePodman('buildah')),
 };
@@ -103,6 +100,7 @@ async function common(podman: Podman): Promise<Client> {
       await podman.cli(['push', image]);
     },
     async pull(image) {
+      await podman.trust(image.split('/')[0] ?? '');
       await podman.cli(['rmi', '--all', '--force']);
       await podman.cli(['pull', image]);
       return (await podman.cli(['images', '--format={{.Digest}}', image])).trim();

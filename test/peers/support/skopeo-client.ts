@@ -1,7 +1,7 @@
 import { mkdtempDisposable } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { versionIn } from './client.ts';
+import { noCommand, versionIn } from './client.ts';
 import { byLayout, type LayoutClient, type Layouts } from './layout-client.ts';
 import { run } from './process.ts';
 import { skopeo } from './skopeo.ts';
@@ -9,7 +9,7 @@ import { skopeo } from './skopeo.ts';
 /** skopeo, as a client among others. */
 export const skopeoClient = {
   name: 'skopeo',
-  cannot: { attach: 'it has no command for it', discover: 'it has no command for it' },
+  cannot: { attach: noCommand, discover: noCommand },
   async start(): Promise<LayoutClient> {
     const folder = await mkdtempDisposable(join(tmpdir(), 'shiplog-skopeo-'));
     const logins = `--authfile=${join(folder.path, 'auth.json')}`;
