@@ -129,8 +129,9 @@ class DiskDriver implements Driver {
       const stats = await unlessAbsent(this.#files.stat(source));
       if (stats?.isFile() !== true) return false;
       this.#durability.forget(source);
-      await this.#durability.place(source, target);
+      const placed = await unlessAbsent(this.#durability.place(source, target).then(() => true));
       this.#durability.forget(source);
+      if (placed === undefined) return false;
       // The new name before the old one's end: a power cut may leave both, never neither.
       await this.#durability.settleNew(target, stats);
       await this.#durability.sync(dirname(source));
