@@ -136,9 +136,12 @@ export function testAtOnce(release: Distribution, { deletesTags }: { deletesTags
       layers: [{ ...descriptor(layer), digest }],
     });
     await ours.manifest('native', named, 'v1');
-    await ours.manifest('native', named, sha512(named.bytes));
+    const again = { ...named, digest: sha512(named.bytes) };
+    await ours.manifest('native', again, `${again.digest}?tag=v2`);
     expect(await theirs.find('/v2/native/manifests/v1')).toEqual(named);
-    expect(await theirs.find(`/v2/native/manifests/${sha512(named.bytes)}`)).toMatchObject({ bytes: named.bytes });
+    for (const reference of ['v2', again.digest]) {
+      expect(await theirs.find(`/v2/native/manifests/${reference}`)).toEqual(again);
+    }
     expect(await theirs.find(`/v2/native/blobs/${digest}`)).toMatchObject({ digest, bytes: layer.bytes });
     expect(await theirs.find(`/v2/native/blobs/${layer.digest}`)).toBeUndefined();
   });

@@ -53,8 +53,9 @@ export async function walk(url: string): Promise<Map<string, unknown>> {
       // A build cache lists layers.
       await (manifestTypes.includes(mediaType) ? manifest(name, digest) : content(`/v2/${name}/blobs/${digest}`));
     }
-    for (const { digest } of config === undefined ? [] : [config, ...layers]) {
-      await content(`/v2/${name}/blobs/${digest}`);
+    for (const { digest, urls } of config === undefined ? [] : [config, ...layers]) {
+      // A layer with URLs is elsewhere.
+      if (urls === undefined) await content(`/v2/${name}/blobs/${digest}`);
     }
   }
 
