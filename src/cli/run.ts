@@ -11,6 +11,7 @@ const usage = `Usage: shiplog [COMMAND] [OPTIONS]
   ls            list repositories, or the tags of one:  shiplog ls team/web
   rm            remove a tag, or an image:  shiplog rm team/web:1.4
   du            what each repository takes
+  scrub         read all images, and put aside what is rotten
   check-config  print the configuration that is in force
   version       print the version
   help          print this
@@ -27,6 +28,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   ls: async () => (await import('./ls.ts')).ls,
   rm: async () => (await import('./rm.ts')).rm,
   du: async () => (await import('./du.ts')).du,
+  scrub: async () => (await import('./scrub.ts')).scrub,
   'check-config': async () => (await import('./check-config.ts')).checkConfig,
   version: async () => (await import('./version.ts')).version,
 };

@@ -1,11 +1,10 @@
-import type { Logger } from 'pino';
 import { type Config, formatAddress, type ListenAddress, loadConfig } from '../config.ts';
 import { type Service, startService } from '../service.ts';
-import { StartError } from '../start-error.ts';
 import { makeUser } from '../auth/authenticate.ts';
-import { type Command, CommandError } from './command.ts';
+import type { Command } from './command.ts';
 import { openLog } from '../log.ts';
 import { parseOptions } from './options.ts';
+import { catchEndSignals } from './signals.ts';
 
 const usage = `Usage: shiplog [serve] [--config FILE]
 
@@ -25,40 +24,19 @@ export const serve: Command = async ({ args, env, stdout, stderr }) => {
   }
   const config = loadConfig({ file: values.config, env });
   const log = openLog();
-  const signalled = firstSignal();
-  const service = await start(config, log);
+  using ending = catchEndSignals();
+  const service = await startService(config, { log });
 
   const summary = summarize(config, service);
   if (stderr.isTTY === true) stderr.write(`shiplog is running\n${render(summary)}`);
   log.info(summary, 'started');
 
-  const signal = await signalled;
+  const signal = await ending.first;
   log.info({ signal }, 'ending; a second signal ends it at once');
   await service[Symbol.asyncDispose]();
   log.info({}, 'ended');
   return 0;
 };
-
-async function start(config: Config, log: Logger): Promise<Service> {
-  try {
-    return await startService(config, { log });
-  } catch (error) {
-    if (error instanceof StartError) throw new CommandError(error.message, { cause: error });
-    throw error;
-  }
-}
-
-/** Resolves at a signal to end; the next one ends the process at once, as if it had not been caught. */
-function firstSignal(): Promise<NodeJS.Signals> {
-  const signals = ['SIGTERM', 'SIGINT'] as const;
-  return new Promise((resolve) => {
-    const caught = (signal: NodeJS.Signals): void => {
-      for (const name of signals) process.off(name, caught);
-      resolve(signal);
-    };
-    for (const name of signals) process.on(name, caught);
-  });
-}
 
 /** What runs where, and who gets in. */
 function summarize(config: Config, service: Service): Record<string, string> {

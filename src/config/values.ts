@@ -32,6 +32,11 @@ export function parseDuration(text: string): number | undefined {
   return parseAmount(text, durations);
 }
 
+/** `64MiB`, `8GiB` → bytes; undefined where the text is no size. */
+export function parseSize(text: string): number | undefined {
+  return parseAmount(text, sizes);
+}
+
 /** `host:port` as it is written. */
 export function formatAddress({ host, port }: ListenAddress): string {
   return `${host.includes(':') ? `[${host}]` : host}:${port}`;
@@ -60,10 +65,8 @@ export const duration = textual('expected a duration such as 500ms, 60s, 5m, 12h
 );
 
 /** A size, in bytes. */
-export const size = textual(
-  'expected a size such as 512KiB, 64MiB or 8GiB',
-  (text) => parseAmount(text, sizes),
-  (bytes) => formatAmount(bytes, sizes),
+export const size = textual('expected a size such as 512KiB, 64MiB or 8GiB', parseSize, (bytes) =>
+  formatAmount(bytes, sizes),
 );
 
 /** `host:port`. Port 0 is any that is free. */
