@@ -1,6 +1,6 @@
 import { type Digest, isDigest } from './digest.ts';
 import type { Driver } from './driver.ts';
-import { blobsFolder, repositoriesFolder, rootFolder } from './layout.ts';
+import { blobOfKey, repositoriesFolder, rootFolder } from './layout.ts';
 import { readLink } from './links.ts';
 
 /** What a repository's blobs, manifests among them, take. In bytes. */
@@ -47,7 +47,7 @@ export async function measureUsage(driver: Driver): Promise<Usage> {
   let [current, counted] = ['', new Set<Digest>()];
   // In byte order: the store's own first, then all blobs, then the repositories.
   for await (const { key, size } of driver.walk(rootFolder)) {
-    const content = blobDigest(key);
+    const content = blobOfKey(key);
     if (content !== undefined) {
       blobs.set(content, { size });
       continue;
@@ -89,15 +89,6 @@ function count(counter: Counter, blob: Blob): void {
     blob.owner = 'several';
   }
   counter.shared += blob.size;
-}
-
-/** The blob whose bytes a key has; undefined: none. */
-function blobDigest(key: string): Digest | undefined {
-  if (!key.startsWith(`${blobsFolder}/`)) return undefined;
-  const [, algorithm = '', hex = ''] =
-    /^\/(\w+)\/[0-9a-f]{2}\/([0-9a-f]+)\/data$/.exec(key.slice(blobsFolder.length)) ?? [];
-  const digest = `${algorithm}:${hex}`;
-  return isDigest(digest) ? digest : undefined;
 }
 
 const linkPattern = /^\/(.+)\/(?:_layers|_manifests\/revisions)\/(\w+)\/([0-9a-f]+)\/link$/;

@@ -84,7 +84,7 @@ class Progress {
 }
 
 function countOf({ blobs, bytes }: ScrubCount): string {
-  return `${blobs} blobs, ${new Size(bytes)}`;
+  return `${blobs} blobs, ${String(new Size(bytes))}`;
 }
 
 function report(result: ScrubResult, lost: ReadonlySet<Digest>, damage: readonly DamagedRepository[]): string {
