@@ -58,15 +58,15 @@ test('a sink that is away costs one mark, not one more each time that someone lo
   sink.judge = () => {
     throw new SinkError('unavailable', 'away');
   };
-  const append = vi.spyOn(spool.live, 'mark');
+  const mark = vi.spyOn(spool.live, 'mark');
   const live = shipLive(spool.live, shipperTo(sink, 2));
+  await spool.append(block(source('b'), pieceOf('web', 'a'.repeat(piece))));
   // More than what may wait to be delivered, so that the reader stops behind them.
   for (let n = 0; n < 40; n += 1) await spool.append(block(source('a'), `<30>x: ${'x'.repeat(900_000)}\n`));
-  await spool.append(block(source('a'), pieceOf('web', 'a'.repeat(piece))));
   await new Promise((resolve) => setTimeout(resolve, 200));
-  expect(append.mock.calls.length).toBeLessThanOrEqual(1);
+  expect(mark).toHaveBeenCalledOnce();
   sink.judge = () => undefined;
-  await vi.waitFor(() => expect(sink.messages.at(-1)).toBe('a'.repeat(piece)), { timeout: 20_000 });
+  await vi.waitFor(() => expect(sink.messages).toContain('a'.repeat(piece)), { timeout: 20_000 });
   await live.stop();
   await spool[Symbol.asyncDispose]();
 });
