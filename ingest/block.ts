@@ -5,8 +5,9 @@
  * - `octet-stream`: each frame is `LENGTH SP bytes` (RFC 6587 section 3.4.1).
  * - `datagrams`: each frame is a 32-bit big-endian length and that many bytes.
  * - `json-records`: each frame is one JSON object on one line, ended by LF; it was validated before.
+ * - `mark`: no sender's; it has no frames. Lines whose pieces lie before the place that the payload names are whole.
  */
-export type BlockKind = 'lf-stream' | 'octet-stream' | 'datagrams' | 'json-records';
+export type BlockKind = 'lf-stream' | 'octet-stream' | 'datagrams' | 'json-records' | 'mark';
 
 /** Who sent a block: all that is the same for a whole connection. Resolved facts only, never configuration. */
 export interface Source {

@@ -1,3 +1,5 @@
+import type { Position } from './spool/reader.ts';
+
 /** Facts of a syslog header (RFC 5424 section 6.2), as far as the line had them. */
 export interface SyslogHeader {
   /** 0 to 191; facility × 8 + severity. Absent where the line has none. */
@@ -60,4 +62,6 @@ export interface LogDocument {
   readonly record: LogRecord;
   /** The ECS document as JSON text, without line breaks. */
   readonly json: string;
+  /** Where the block starts in which the record began; absent: it is the one in which it ended. */
+  readonly began?: Position;
 }

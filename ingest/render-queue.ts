@@ -1,4 +1,5 @@
 import type { LogDocument } from './record.ts';
+import type { Unfinished } from './spool/checkpoint.ts';
 import type { Ledger } from './spool/ledger.ts';
 import type { Position } from './spool/reader.ts';
 
@@ -12,8 +13,17 @@ export interface Rendered {
   readonly size: number;
   /** What its settling adds to the ledger, besides the outcomes. */
   readonly counts: Partial<Ledger>;
-  /** The place behind the block; absent: more of it comes next. */
-  readonly after?: Position;
+  /** Where the block ends; absent: more of it comes next. */
+  readonly end?: BlockEnd;
+}
+
+/** The place behind a block. */
+export interface BlockEnd {
+  readonly after: Position;
+  /** From where on blocks would be read again, if this were the last that is delivered. */
+  readonly resume: Position;
+  /** Lines that are not finished here. */
+  readonly unfinished: readonly Unfinished[];
 }
 
 /** What is rendered and waits to be delivered: bounded by characters. */
@@ -54,7 +64,7 @@ export class RenderQueue {
       count += 1;
     }
     // Only behind a whole block can it be noted how far the journal is delivered.
-    const whole = this.#items.slice(0, count).findLastIndex(({ after }) => after !== undefined) + 1;
+    const whole = this.#items.slice(0, count).findLastIndex(({ end }) => end !== undefined) + 1;
     const taken = this.#items.splice(0, whole > 0 ? whole : count);
     for (const item of taken) this.#size -= item.size;
     this.#changed();

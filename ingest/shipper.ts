@@ -1,17 +1,38 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { StoredBlock } from './block.ts';
 import type { Log } from './log.ts';
+import { markUnfinished } from './marks.ts';
+import { Progress } from './progress.ts';
 import type { LogDocument } from './record.ts';
-import { largestDelivery, type Rendered, RenderQueue } from './render-queue.ts';
+import { type BlockEnd, largestDelivery, type Rendered, RenderQueue } from './render-queue.ts';
 import type { DeadLetter } from './sinks/dead-letters.ts';
 import { type Outcome, type Sink, SinkError } from './sinks/sink.ts';
+import type { Unfinished } from './spool/checkpoint.ts';
 import type { Journal } from './spool/journal.ts';
-import { addTo, emptyLedger, type Ledger } from './spool/ledger.ts';
-import type { ReadItem } from './spool/reader.ts';
+import type { Position, ReadItem } from './spool/reader.ts';
 
-/** What makes documents of blocks, some at a time. */
+/** What makes documents of blocks. */
 export interface Renderer {
-  documents(block: StoredBlock, signal: AbortSignal): AsyncIterable<readonly { readonly document: LogDocument }[]>;
+  /** Starts to read a directory, at a place where these lines were not finished, and are delivered. */
+  open(unfinished: readonly Unfinished[]): Rendering;
+}
+
+/** The blocks of one directory, in order, as they become documents. */
+export interface Rendering {
+  /** The documents of a block that starts at `at`, some at a time; and those that it shows to be whole. */
+  documents(
+    block: StoredBlock,
+    at: Position,
+    signal: AbortSignal,
+  ): AsyncIterable<readonly { readonly document: LogDocument }[]>;
+  /** What was still to be put together: nothing more comes. */
+  end(): readonly { readonly document: LogDocument }[];
+  /** From where on blocks must be read again to find what is not whole yet; undefined: everything is. */
+  readonly since: Position | undefined;
+  /** Lines that are not finished where the reading is. */
+  readonly unfinished: readonly Unfinished[];
+  /** Whether something waits for more, all of which so far lies before a place. */
+  waitsBefore(place: Position): boolean;
 }
 
 /** What a shipper works with. */
@@ -22,6 +43,8 @@ export interface ShipperOptions {
   readonly log: Log;
   /** First and longest wait before something is tried again, in ms. */
   readonly backoff?: readonly [first: number, longest: number];
+  /** How long, in ms, a line may wait for its rest: up to twice this. */
+  readonly patience?: number;
 }
 
 /** Why nothing is delivered at the moment; undefined: nothing is wrong. */
@@ -82,46 +105,57 @@ export class Shipper {
   }
 
   async #render(journal: Journal, queue: RenderQueue, signal: AbortSignal): Promise<void> {
+    const rendering = this.#options.renderer.open(journal.unfinished);
+    const put = async (rendered: Rendered): Promise<void> => {
+      this.#inFlight += rendered.documents.length;
+      await queue.put(rendered);
+    };
+    let read: Position | undefined;
+    using _marks = markUnfinished(journal, rendering, () => read, this.#options.patience ?? 2000);
     for await (const item of journal.read(signal)) {
-      for await (const rendered of this.#renderItem(journal, item, signal)) {
-        this.#inFlight += rendered.documents.length;
-        await queue.put(rendered);
+      for await (const rendered of this.#renderItem(journal, rendering, item, signal)) {
+        await put(rendered);
         if (signal.aborted) return;
       }
+      read = item.after;
     }
+    if (signal.aborted || read === undefined || rendering.since === undefined) return;
+    await put({ ...rendered(rendering.end()), end: { after: read, resume: read, unfinished: [] } });
   }
 
-  async *#renderItem(journal: Journal, item: ReadItem, signal: AbortSignal): AsyncGenerator<Rendered, void, undefined> {
+  async *#renderItem(
+    journal: Journal,
+    rendering: Rendering,
+    item: ReadItem,
+    signal: AbortSignal,
+  ): AsyncGenerator<Rendered, void, undefined> {
+    const { after } = item;
     if (item.kind === 'damage') {
       const quarantinedBytes = await journal.quarantine(item);
-      yield { documents: [], size: 0, counts: { quarantinedBytes }, after: item.after };
+      yield { documents: [], size: 0, counts: { quarantinedBytes }, end: endAt(after, rendering) };
       return;
     }
     let last = rendered([]);
-    for await (const part of this.#options.renderer.documents(item.block, signal)) {
+    for await (const part of rendering.documents(item.block, item.at, signal)) {
       if (last.documents.length > 0) yield last;
-      last = rendered(part.map(({ document }) => document));
+      last = rendered(part);
     }
-    yield { ...last, counts: { ...last.counts, readBytes: item.block.payload.length }, after: item.after };
+    yield { ...last, counts: { readBytes: item.block.payload.length }, end: endAt(after, rendering) };
   }
 
   async #deliverAll(journal: Journal, queue: RenderQueue, signal: AbortSignal): Promise<void> {
     let saved = performance.now();
-    // Since the last place between two blocks.
-    let counts = emptyLedger();
+    const progress = new Progress(journal);
     for (;;) {
       if (queue.empty) await this.#trySave(journal, signal);
       const batch = await queue.take();
       if (batch === undefined || signal.aborted) return;
       const documents = batch.flatMap(({ documents }) => documents);
-      for (const rendered of batch) addTo(counts, rendered.counts);
-      for (const part of slices(documents)) addTo(counts, await this.#deliver(part, signal));
+      for (const { counts } of batch) progress.count(counts);
+      for (const part of slices(documents)) await this.#deliver(part, progress, signal);
       if (signal.aborted) return;
-      const after = batch.at(-1)?.after;
-      if (after !== undefined) {
-        journal.advance(after, counts);
-        counts = emptyLedger();
-      }
+      const end = batch.at(-1)?.end;
+      if (end !== undefined) progress.reach(end);
       this.#inFlight -= documents.length;
       if (performance.now() - saved > saveEvery) {
         await this.#trySave(journal, signal);
@@ -139,15 +173,15 @@ export class Shipper {
     }
   }
 
-  /** Sees to it that each document is settled; answers what became of them. Aborted, it answers what was done so far. */
-  async #deliver(documents: readonly LogDocument[], signal: AbortSignal): Promise<Partial<Ledger>> {
-    const counts = { indexedRecords: 0, failureStoreRecords: 0, deadLetteredRecords: 0 };
+  /** Sees to it that each document is settled, unless it is aborted. */
+  async #deliver(documents: readonly LogDocument[], progress: Progress, signal: AbortSignal): Promise<void> {
     let left = documents;
     for (let attempt = 0; left.length > 0 && !signal.aborted; attempt += 1) {
       if (attempt > 0) await this.#wait(attempt, signal);
       const outcomes = await this.#attempt(left, signal);
       if (outcomes === undefined) continue;
       const retry: LogDocument[] = [];
+      const rejected: LogDocument[] = [];
       const letters: DeadLetter[] = [];
       let reason = '';
       for (const [index, document] of left.entries()) {
@@ -155,12 +189,13 @@ export class Shipper {
         switch (outcome.status) {
           case 'indexed':
           case 'duplicate':
-            counts.indexedRecords += 1;
+            progress.settle(document, 'indexedRecords');
             break;
           case 'failure_store':
-            counts.failureStoreRecords += 1;
+            progress.settle(document, 'failureStoreRecords');
             break;
           case 'rejected':
+            rejected.push(document);
             letters.push({ id: document.record.id, reason: outcome.reason, document: document.json });
             break;
           case 'retry':
@@ -170,7 +205,7 @@ export class Shipper {
         }
       }
       await this.#bury(letters, signal);
-      counts.deadLetteredRecords += letters.length;
+      for (const document of rejected) progress.settle(document, 'deadLetteredRecords');
       if (retry.length === left.length) this.#complain('unavailable', reason);
       else {
         this.#recovered();
@@ -179,7 +214,6 @@ export class Shipper {
       }
       left = retry;
     }
-    return counts;
   }
 
   async #attempt(documents: readonly LogDocument[], signal: AbortSignal): Promise<readonly Outcome[] | undefined> {
@@ -241,10 +275,16 @@ export class Shipper {
   }
 }
 
+/** The place behind a block that was rendered. */
+function endAt(after: Position, { since, unfinished }: Rendering): BlockEnd {
+  return { after, resume: since ?? after, unfinished };
+}
+
 /** A part of a block, as long as more of it comes. */
-function rendered(documents: readonly LogDocument[]): Rendered {
+function rendered(part: readonly { readonly document: LogDocument }[]): Rendered {
+  const documents = part.map(({ document }) => document);
   const size = documents.reduce((sum, { json }) => sum + json.length, 0);
-  return { documents, size, counts: { readRecords: documents.length } };
+  return { documents, size, counts: {} };
 }
 
 /** Runs of documents that are not too much for one delivery. */

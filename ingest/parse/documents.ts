@@ -3,17 +3,22 @@ import { setImmediate as breathe } from 'node:timers/promises';
 import type { Source, StoredBlock } from '../block.ts';
 import type { ImageLookup } from '../images.ts';
 import type { Log } from '../log.ts';
+import type { Unfinished } from '../spool/checkpoint.ts';
+import type { Position } from '../spool/reader.ts';
 import type { LogDocument, LogRecord } from '../record.ts';
 import { BoundedMap } from './bounded-map.ts';
 import { type Context, contextKey, newContext } from './context.ts';
 import { parseObject, readJsonRecord } from './json.ts';
+import { type Joined, Joiner } from './joiner.ts';
 import { KnownImages } from './known-images.ts';
+import { type Batch, isWhole, type Line, type Own, type OwnLine, ownOf, readLine } from './line.ts';
+import { endedBy, pieceOf } from './pieces.ts';
 import { renderCommon, renderDocument, type Common, type CommonFacts } from './render-ecs.ts';
 import { segmentPrefix, recordId } from './record-id.ts';
 import { parseSyslog, readAgain, type SyslogLine } from './syslog.ts';
 import { originOf, referenceOf, type ClusterRules } from './tagger.ts';
-import { type Text, textsOf } from './texts.ts';
-import { formatTime, resolveTime } from './time.ts';
+import { joinedText, type Text, textsOf } from './texts.ts';
+import { formatTime } from './time.ts';
 
 /** What a renderer needs. */
 export interface RendererOptions {
@@ -41,11 +46,25 @@ export interface RendererCounts {
 /** Turns blocks into documents: a pure function of their bytes, but for what the registry says, and `event.ingested`. */
 export interface Renderer {
   readonly counts: RendererCounts;
+  /** Starts to read a directory, at a place where these lines were not finished: their rest is stepped over. */
+  open(unfinished: readonly Unfinished[]): Rendering;
+}
+
+/** The blocks of one directory, in order, as they become documents. */
+export interface Rendering {
   /**
-   * The records of a block, in order, some at a time: a block of a few MiB may hold millions. Never throws but when the
-   * signal aborts.
+   * The records of a block that starts at `at`, in order, some at a time: a block of a few MiB may hold millions. A line
+   * that came in pieces is a record of its first one, and comes when it is whole. Never throws but when the signal aborts.
    */
-  documents(block: StoredBlock, signal: AbortSignal): AsyncGenerator<RenderedDocument[], void, undefined>;
+  documents(block: StoredBlock, at: Position, signal: AbortSignal): AsyncGenerator<RenderedDocument[], void, undefined>;
+  /** The lines that wait for their rest: nothing more comes. */
+  end(): RenderedDocument[];
+  /** From where on blocks must be read again to find the lines that are not whole yet; undefined: all are. */
+  readonly since: Position | undefined;
+  /** Lines that are not finished where the reading is. */
+  readonly unfinished: readonly Unfinished[];
+  /** Whether a line waits for its rest, all of whose pieces so far lie before a place. */
+  waitsBefore(place: Position): boolean;
 }
 
 export function createRenderer(options: RendererOptions): Renderer {
@@ -58,27 +77,6 @@ const run = { documents: 1000, characters: 1024 * 1024 } as const;
 /** Headers whose rendering is kept, each of at most so many characters. */
 const mostContexts = 4096;
 const longestHeader = 2048;
-
-/** What is read of one line, beside what it has in common with others. */
-interface Own {
-  readonly message: string;
-  readonly timestamp: number;
-  readonly timeOriginal?: string;
-  readonly error?: string;
-  readonly ecs?: NonNullable<LogRecord['ecs']>;
-  readonly fields?: NonNullable<LogRecord['fields']>;
-}
-
-/** What a line says that the next one with its header does not. */
-type OwnLine = Pick<SyslogLine, 'stamp' | 'message' | 'error'>;
-
-/** What is the same for a whole block. */
-interface Batch {
-  readonly block: StoredBlock;
-  readonly idPrefix: string;
-  /** `event.ingested`. */
-  readonly ingested: string;
-}
 
 class BlockRenderer implements Renderer {
   readonly #options: RendererOptions;
@@ -102,12 +100,37 @@ class BlockRenderer implements Renderer {
     };
   }
 
-  async *documents(block: StoredBlock, signal: AbortSignal): AsyncGenerator<RenderedDocument[], void, undefined> {
+  open(unfinished: readonly Unfinished[]): Rendering {
+    const joiner = new Joiner<Line>(unfinished);
+    return {
+      documents: (block, at, signal) => this.#documents(block, at, joiner, signal),
+      end: () => this.#counted(joiner.end().map((joined) => this.#joined(joined))),
+      get since() {
+        return joiner.since;
+      },
+      get unfinished() {
+        return joiner.unfinished;
+      },
+      waitsBefore: (place) => joiner.waitsBefore(place),
+    };
+  }
+
+  async *#documents(
+    block: StoredBlock,
+    at: Position,
+    joiner: Joiner<Line>,
+    signal: AbortSignal,
+  ): AsyncGenerator<RenderedDocument[], void, undefined> {
     const ingested = formatTime(Date.now() * 1000);
     const batch: Batch = { block, idPrefix: segmentPrefix(block.segment), ingested };
     let documents: RenderedDocument[] = [];
     let characters = 0;
     let last: Context | undefined;
+    const add = (rendered: RenderedDocument): void => {
+      documents.push(rendered);
+      characters += rendered.document.json.length;
+    };
+    if (!joiner.empty) for (const joined of endedBy(block, joiner)) add(this.#joined(joined));
     for (const text of textsOf(block)) {
       if (documents.length >= run.documents || characters >= run.characters) {
         yield this.#counted(documents);
@@ -123,9 +146,7 @@ class BlockRenderer implements Renderer {
       const json =
         block.kind === 'json-records' && !text.frame.cut && !text.frame.continued ? parseObject(text.text) : undefined;
       if (json !== undefined) {
-        const document = await this.#jsonDocument(batch, text, json, signal);
-        documents.push({ document, end: text.frame.next });
-        characters += document.json.length;
+        add({ document: await this.#jsonDocument(batch, text, json, signal), end: text.frame.next });
         continue;
       }
       const { line, context: known } = this.#read(block, text, last);
@@ -138,10 +159,10 @@ class BlockRenderer implements Renderer {
         }
       }
       if (context.line.around !== undefined) last = context;
-      const own = ownOf(line, text.text, block.arrivedAt);
-      const document = this.#document(batch, text, context.facts, context.common, own);
-      documents.push({ document, end: text.frame.next });
-      characters += document.json.length;
+      const whole: Line = { batch, text, context, own: ownOf(line, text.text, block.arrivedAt) };
+      const piece = pieceOf(whole, line.message, at, joiner);
+      if (piece === undefined) add(this.#whole(whole));
+      else for (const joined of joiner.push(piece)) add(this.#joined(joined));
     }
     signal.throwIfAborted();
     yield this.#counted(documents);
@@ -150,6 +171,17 @@ class BlockRenderer implements Renderer {
   #counted(documents: RenderedDocument[]): RenderedDocument[] {
     this.#records += documents.length;
     return documents;
+  }
+
+  #whole({ batch, text, context, own }: Line): RenderedDocument {
+    const document = this.#document(batch, text, context.facts, context.common, own);
+    return { document, end: text.frame.next };
+  }
+
+  #joined({ first, since, bytes, cut }: Joined<Line>): RenderedDocument {
+    const { message, tags } = joinedText(bytes, first.text.tags, cut);
+    const { document, end } = this.#whole({ ...first, text: { ...first.text, tags }, own: { ...first.own, message } });
+    return { document: { ...document, began: since }, end };
   }
 
   /** Reads a line; where it has the header of the line before, only what is its own. */
@@ -225,29 +257,4 @@ class BlockRenderer implements Renderer {
     };
     return { record, json: renderDocument(record, common, this.#options, ingested) };
   }
-}
-
-/** It is neither a JSON record, nor the rest of a frame that was cut and so has no header. */
-function isWhole(block: StoredBlock, { frame }: Text): boolean {
-  return block.kind !== 'json-records' && !frame.continued;
-}
-
-function readLine(block: StoredBlock, text: Text): SyslogLine {
-  if (isWhole(block, text)) return parseSyslog(text.text);
-  const line = { fromDocker: false, message: 0 };
-  return block.kind === 'json-records' ? { ...line, error: 'the record is not a JSON object' } : line;
-}
-
-function ownOf(line: OwnLine, text: string, arrivedAt: number): Own {
-  const { stamp, error } = line;
-  const message = text.slice(line.message);
-  if (stamp === undefined)
-    return error === undefined ? { message, timestamp: arrivedAt } : { message, timestamp: arrivedAt, error };
-  const { timestamp, exact } = resolveTime(stamp, arrivedAt);
-  return {
-    message,
-    timestamp,
-    ...(!exact && { timeOriginal: text.slice(stamp.start, stamp.end) }),
-    ...(error !== undefined && { error }),
-  };
 }

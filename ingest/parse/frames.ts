@@ -19,8 +19,9 @@ const [LF, SPACE, ZERO, NINE] = [0x0a, 0x20, 0x30, 0x39];
 
 /** The frames of a block, in order. Together they cover the payload; what is not framed as its kind says is one frame. */
 export function* framesOf(block: StoredBlock): Generator<Frame, void, undefined> {
-  const { payload, offset, flags } = block;
-  const next = walkers[block.kind];
+  const { payload, offset, flags, kind } = block;
+  if (kind === 'mark') return;
+  const next = walkers[kind];
   for (let at = 0; at < payload.length;) {
     const { start, end, after } = next(payload, at);
     const last = after >= payload.length;
@@ -45,7 +46,7 @@ interface Bounds {
 
 type Walker = (payload: Uint8Array, at: number) => Bounds;
 
-const walkers: Readonly<Record<Block['kind'], Walker>> = {
+const walkers: Readonly<Record<Exclude<Block['kind'], 'mark'>, Walker>> = {
   'lf-stream': nextLine,
   'json-records': nextLine,
   'octet-stream': nextCounted,

@@ -25,6 +25,28 @@ export function* textsOf(block: StoredBlock): Generator<Text, void, undefined> {
   }
 }
 
+/** A frame's bytes, without the LF that a counted frame or a datagram may end in. */
+export function contentOf({ payload }: StoredBlock, { start, end }: Frame): Buffer {
+  const last = end > start && payload[end - 1] === 0x0a ? end - 1 : end;
+  return Buffer.from(payload.buffer, payload.byteOffset + start, last - start);
+}
+
+/** The text of a line that was put together, with its tags; `tags` are those of its first piece. */
+export function joinedText(
+  bytes: Buffer,
+  tags: readonly string[],
+  cut: boolean,
+): { readonly message: string; readonly tags: readonly string[] } {
+  const last = bytes.at(-1);
+  const whole = last === 0x0d || last === 0 ? bytes.subarray(0, -1) : bytes;
+  const invalid = !isUtf8(whole);
+  const others = tags.filter((tag) => tag !== 'invalid_utf8');
+  return {
+    message: whole.toString(),
+    tags: [...others, ...(cut ? ['truncated'] : []), ...(invalid ? ['invalid_utf8'] : [])],
+  };
+}
+
 /** A counted frame and a datagram may end in LF; a terminal leaves CR, and Python's SysLogHandler NUL. */
 function endOfContent(bytes: Buffer, { start, end, cut }: Frame): number {
   if (cut) return end;

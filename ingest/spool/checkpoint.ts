@@ -3,9 +3,25 @@ import { type FileSystem, hasCode, replaceFile } from './file-system.ts';
 import { emptyLedger, type Ledger, ledgerKeys } from './ledger.ts';
 import type { Position } from './reader.ts';
 
+/** A line that began before a place, and whose rest comes after it. */
+export interface Unfinished {
+  /** The same for all pieces of the line. */
+  readonly key: string;
+  readonly connection: string;
+  /** Where the block of its first piece starts. */
+  readonly since: Position;
+  /** Bytes of its pieces before the place. */
+  readonly size: number;
+  /** Where the block of its last piece before the place starts, and when that arrived: µs since 1970. */
+  readonly last: Position;
+  readonly arrivedAt: number;
+}
+
 /** How far a directory is delivered, and its ledger up to there. */
 export interface Checkpoint {
   readonly position: Position;
+  /** Lines that are delivered, though their rest lies behind the position: whoever reads on steps over that. */
+  readonly unfinished: readonly Unfinished[];
   readonly ledger: Ledger;
 }
 
@@ -19,7 +35,7 @@ export async function saveCheckpoint(fileSystem: FileSystem, directory: string, 
 
 /** Reads the checkpoint; where there is none, or it is damaged, the start: what was delivered is delivered again. */
 export async function loadCheckpoint(fileSystem: FileSystem, directory: string): Promise<Checkpoint> {
-  const start: Checkpoint = { position: { segment: 0, offset: 0 }, ledger: emptyLedger() };
+  const start: Checkpoint = { position: { segment: 0, offset: 0 }, unfinished: [], ledger: emptyLedger() };
   let text: string;
   try {
     text = Buffer.from(await fileSystem.readFile(`${directory}/${name}`)).toString();
@@ -29,7 +45,7 @@ export async function loadCheckpoint(fileSystem: FileSystem, directory: string):
   }
   const [json = '', checksum] = text.split('\n');
   if (checksum !== crc32(json).toString(16)) return start;
-  const { position, ledger }: Checkpoint = JSON.parse(json);
+  const { position, unfinished, ledger }: Checkpoint = JSON.parse(json);
   for (const key of ledgerKeys) start.ledger[key] = ledger[key];
-  return { position, ledger: start.ledger };
+  return { position, unfinished, ledger: start.ledger };
 }

@@ -1,8 +1,9 @@
 import type { Log } from '../log.ts';
-import { type Checkpoint, loadCheckpoint, saveCheckpoint } from './checkpoint.ts';
+import { type Checkpoint, loadCheckpoint, saveCheckpoint, type Unfinished } from './checkpoint.ts';
 import { type FileHandle, type FileSystem, hasCode, syncDirectory, writeAll } from './file-system.ts';
 import { addTo, type Ledger, type PastLedger } from './ledger.ts';
 import type { Lock } from './lock.ts';
+import { markAt } from './mark.ts';
 import { isBefore, type Position, read, readAt, type Readable, type ReadItem } from './reader.ts';
 import { inspectSegments } from './recovery.ts';
 import { segmentName, segmentNumber } from './segment.ts';
@@ -26,6 +27,7 @@ export class Journal {
   readonly #source: SegmentWriter | { readonly segments: WrittenSegment[] };
   readonly #ledger: Ledger;
   #position: Position;
+  #unfinished: readonly Unfinished[];
   #saved = true;
   #saving: Promise<void> = Promise.resolve();
 
@@ -41,6 +43,7 @@ export class Journal {
     this.#lock = lock;
     this.#source = source;
     this.#position = checkpoint.position;
+    this.#unfinished = checkpoint.unfinished;
     this.#ledger = checkpoint.ledger;
   }
 
@@ -79,9 +82,27 @@ export class Journal {
     return read(from, this.#position, signal);
   }
 
-  /** Notes that all before a place is delivered, and what became of it. `save` makes it durable. */
-  advance(position: Position, counts: Readonly<Partial<Ledger>>): void {
+  /** Appends a mark, if the directory is written to. False: it was not taken. */
+  async mark(place: Position): Promise<boolean> {
+    if (!('append' in this.#source)) return false;
+    return this.#source.append(markAt(place)).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  /** Lines that are delivered, and whose rest is still to be read. */
+  get unfinished(): readonly Unfinished[] {
+    return this.#unfinished;
+  }
+
+  /**
+   * Notes that all before a place is delivered, with lines that are not finished there, and what became of it. `save`
+   * makes it durable.
+   */
+  advance(position: Position, unfinished: readonly Unfinished[], counts: Readonly<Partial<Ledger>>): void {
     this.#position = position;
+    this.#unfinished = unfinished;
     addTo(this.#ledger, counts);
     this.#saved = false;
   }
@@ -95,10 +116,11 @@ export class Journal {
   async #save(): Promise<void> {
     const { fileSystem } = this.#context;
     const position = this.#position;
+    const unfinished = this.#unfinished;
     if (!this.#saved) {
       this.#saved = true;
       try {
-        await saveCheckpoint(fileSystem, this.directory, { position, ledger: this.ledger });
+        await saveCheckpoint(fileSystem, this.directory, { position, unfinished, ledger: this.ledger });
       } catch (error) {
         this.#saved = false;
         throw error;
@@ -174,14 +196,14 @@ export async function discard(fileSystem: FileSystem, directory: string, lock: L
 export async function adopt(id: string, context: JournalContext, lock: Lock, signal: AbortSignal): Promise<Journal> {
   const { root, fileSystem, log } = context;
   const directory = `${root}/${id}`;
-  const { position, ledger } = await loadCheckpoint(fileSystem, directory);
+  const { position, unfinished, ledger } = await loadCheckpoint(fileSystem, directory);
   const { segments, damaged, empty } = await inspectSegments(fileSystem, directory);
   let quarantined = 0;
   for (const { name, size } of damaged) {
     quarantined += await keepDamage(context, `${directory}/${name}`, `${id}-${segmentNumber(name)}-0`, 0, size);
   }
   ledger.quarantinedBytes += quarantined;
-  const journal = new Journal(id, context, lock, { segments }, { position, ledger });
+  const journal = new Journal(id, context, lock, { segments }, { position, unfinished, ledger });
   // The process counted what it committed, but died before it could save the count.
   let unread = 0;
   for await (const item of journal.read(signal)) {
@@ -189,7 +211,7 @@ export async function adopt(id: string, context: JournalContext, lock: Lock, sig
   }
   signal.throwIfAborted();
   ledger.committedBytes = ledger.readBytes + ledger.droppedBytes + ledger.quarantinedBytes + unread;
-  journal.advance(position, {});
+  journal.advance(position, unfinished, {});
   await journal.save();
   for (const name of [...empty, ...damaged.map(({ name }) => name)]) await remove(fileSystem, `${directory}/${name}`);
   log.info({ directory, unread, quarantined }, 'took over the spool of a process that ended');

@@ -25,9 +25,9 @@ export function isBefore(a: Position, b: Position): boolean {
   return a.segment < b.segment || (a.segment === b.segment && a.offset < b.offset);
 }
 
-/** What a reader comes across: a block, or bytes that are none. `after` is the place behind it. */
+/** What a reader comes across: a block, or bytes that are none. It starts at `at`; `after` is the place behind it. */
 export type ReadItem =
-  | { readonly kind: 'block'; readonly block: StoredBlock; readonly after: Position }
+  | { readonly kind: 'block'; readonly block: StoredBlock; readonly at: Position; readonly after: Position }
   | { readonly kind: 'damage'; readonly at: Position; readonly length: number; readonly after: Position };
 
 /** A directory of segments, which may grow while it is read. */
@@ -104,9 +104,10 @@ async function* readRun(
       const body = chunk.subarray(used + blockHeaderLength, used + header.length);
       if (!isBodyWhole(header, body, seed)) break;
       const offset = at + used + header.length - header.payloadLength;
+      const place = { segment: number, offset: at + used };
       used += header.length;
       const after = { segment: number, offset: at + used };
-      yield { kind: 'block', block: { ...parse(header, body), segment: identity, offset }, after };
+      yield { kind: 'block', block: { ...parse(header, body), segment: identity, offset }, at: place, after };
     }
     if (used === 0) {
       const next = await findBlock(file, at + 1, end, seed);

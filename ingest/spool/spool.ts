@@ -84,7 +84,7 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
     log,
     now,
   });
-  const checkpoint = { position: { segment: 0, offset: 0 }, ledger: emptyLedger() };
+  const checkpoint = { position: { segment: 0, offset: 0 }, unfinished: [], ledger: emptyLedger() };
   const live = new Journal(id, context, lock, writer, checkpoint);
   return new Spool(options.maxSize, context, takeLock, writer, live);
 }

@@ -10,6 +10,7 @@ import { quiet } from '../support/log.ts';
 
 const arrival = Date.UTC(2026, 7, 3, 8) * 1000;
 const forever = new AbortController().signal;
+const start = { segment: 1, offset: 64 };
 const source: Source = {
   listener: 'syslog-tcp',
   connection: '01'.repeat(16),
@@ -56,7 +57,9 @@ const renderer = (lookup = unknown): ReturnType<typeof createRenderer> =>
   });
 
 async function all(from: Renderer, of: StoredBlock): Promise<RenderedDocument[]> {
-  return (await Array.fromAsync(from.documents(of, forever))).flat();
+  const rendering = from.open([]);
+  const documents = (await Array.fromAsync(rendering.documents(of, start, forever))).flat();
+  return [...documents, ...rendering.end()];
 }
 
 async function render(payload: string | Uint8Array, extra?: Extra, lookup?: ImageLookup): Promise<RenderedDocument[]> {
@@ -298,7 +301,9 @@ test.each<[string, Parameters<typeof parsed>, object]>([
 test('a block of many tiny records is rendered some at a time, and never held as a whole', async () => {
   const many = renderer();
   const sizes: number[] = [];
-  for await (const part of many.documents(block('{}\n'.repeat(10_000), { kind: 'json-records' }), forever)) {
+  for await (const part of many
+    .open([])
+    .documents(block('{}\n'.repeat(10_000), { kind: 'json-records' }), start, forever)) {
     sizes.push(part.length);
     expect(many.counts.records).toBe(sizes.reduce((sum, size) => sum + size, 0));
   }

@@ -2,7 +2,10 @@ import { expect, test } from 'vitest';
 import { type Rendered, RenderQueue } from '../../ingest/render-queue.ts';
 
 const part: Rendered = { documents: [], size: 1, counts: {} };
-const end = (offset: number): Rendered => ({ ...part, after: { segment: 1, offset } });
+const end = (offset: number): Rendered => {
+  const place = { segment: 1, offset };
+  return { ...part, end: { after: place, resume: place, unfinished: [] } };
+};
 
 test('a delivery ends behind a whole block where it can, so that it can be noted how far the journal is', async () => {
   const queue = new RenderQueue();

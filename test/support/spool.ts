@@ -100,20 +100,22 @@ export class MemorySink implements Pick<Sink, 'deliver'> {
 
 /** A document for each line, two at a time. */
 export const lines: Renderer = {
-  async *documents(block: StoredBlock) {
-    await Promise.resolve();
-    const documents: { document: LogDocument }[] = [];
-    let offset = block.offset;
-    for (const line of Buffer.from(block.payload).toString('latin1').split('\n').slice(0, -1)) {
-      const id = `${block.segment.id}-${offset}`;
-      const sequence = block.segment.base + offset;
-      const common = { timestamp: block.arrivedAt, createdAt: block.arrivedAt, host: 'h', cluster: 'c' };
-      documents.push({ document: { record: { id, sequence, message: line, ...common }, json: JSON.stringify(line) } });
-      offset += line.length + 1;
-    }
-    for (let at = 0; at < documents.length; at += 2) yield documents.slice(at, at + 2);
-  },
+  open: () => ({ documents: linesOf, end: () => [], since: undefined, unfinished: [], waitsBefore: () => false }),
 };
+
+async function* linesOf(block: StoredBlock): AsyncGenerator<{ document: LogDocument }[], void, undefined> {
+  await Promise.resolve();
+  const documents: { document: LogDocument }[] = [];
+  let offset = block.offset;
+  for (const line of Buffer.from(block.payload).toString('latin1').split('\n').slice(0, -1)) {
+    const id = `${block.segment.id}-${offset}`;
+    const sequence = block.segment.base + offset;
+    const common = { timestamp: block.arrivedAt, createdAt: block.arrivedAt, host: 'h', cluster: 'c' };
+    documents.push({ document: { record: { id, sequence, message: line, ...common }, json: JSON.stringify(line) } });
+    offset += line.length + 1;
+  }
+  for (let at = 0; at < documents.length; at += 2) yield documents.slice(at, at + 2);
+}
 
 export function shipper(sink: MemorySink): Shipper {
   return new Shipper({ renderer: lines, sink, deadLetters: sink, log: silent, backoff: [1, 2] });

@@ -1,0 +1,62 @@
+import type { StoredBlock } from '../block.ts';
+import type { LogRecord } from '../record.ts';
+import type { Context } from './context.ts';
+import { parseSyslog, type SyslogLine } from './syslog.ts';
+import type { Text } from './texts.ts';
+import { resolveTime } from './time.ts';
+
+/** What is read of one line, beside what it has in common with others. */
+export interface Own {
+  readonly message: string;
+  readonly timestamp: number;
+  readonly timeOriginal?: string;
+  readonly error?: string;
+  readonly ecs?: NonNullable<LogRecord['ecs']>;
+  readonly fields?: NonNullable<LogRecord['fields']>;
+}
+
+/** What a line says that the next one with its header does not. */
+export type OwnLine = Pick<SyslogLine, 'stamp' | 'message' | 'error'>;
+
+/** What is the same for a whole block. */
+export interface Batch {
+  readonly block: StoredBlock;
+  readonly idPrefix: string;
+  /** `event.ingested`. */
+  readonly ingested: string;
+}
+
+/** All that a line's document is made of. */
+export interface Line {
+  readonly batch: Batch;
+  readonly text: Text;
+  readonly context: Context;
+  readonly own: Own;
+}
+
+/** It is neither a JSON record, nor the rest of a frame that was cut and so has no header. */
+export function isWhole(block: StoredBlock, { frame }: Text): boolean {
+  return block.kind !== 'json-records' && !frame.continued;
+}
+
+/** Reads what a frame has as a header. */
+export function readLine(block: StoredBlock, text: Text): SyslogLine {
+  if (isWhole(block, text)) return parseSyslog(text.text);
+  const line = { fromDocker: false, message: 0 };
+  return block.kind === 'json-records' ? { ...line, error: 'the record is not a JSON object' } : line;
+}
+
+/** What a line says besides its header. */
+export function ownOf(line: OwnLine, text: string, arrivedAt: number): Own {
+  const { stamp, error } = line;
+  const message = text.slice(line.message);
+  if (stamp === undefined)
+    return error === undefined ? { message, timestamp: arrivedAt } : { message, timestamp: arrivedAt, error };
+  const { timestamp, exact } = resolveTime(stamp, arrivedAt);
+  return {
+    message,
+    timestamp,
+    ...(!exact && { timeOriginal: text.slice(stamp.start, stamp.end) }),
+    ...(error !== undefined && { error }),
+  };
+}
