@@ -90,6 +90,17 @@ describe.each(kinds)('$name', (kind) => {
   });
 });
 
+test('regctl puts and gets a blob and a manifest alone', async () => {
+  await using shiplog = await startShiplog('open');
+  await using client = await regctl.start();
+  const repository = `${shiplog.host}/team/parts`;
+  expect(await client.getBlob(repository, await client.putBlob(repository, 'some content'))).toBe('some content');
+  const type = 'application/vnd.oci.image.index.v1+json';
+  const manifest = `{ "schemaVersion": 2, "mediaType": "${type}", "manifests": [] }`;
+  await client.putManifest(`${repository}:1`, type, manifest);
+  expect(await client.getManifest(`${repository}:1`)).toBe(manifest);
+});
+
 test('docs/clients.md says what ran', async () => {
   expect(await table.page()).toBe(table.text());
 });

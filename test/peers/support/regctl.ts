@@ -6,11 +6,19 @@ import { goTool } from './go-tools.ts';
 import { byLayout, type LayoutClient, type Layouts } from './layout-client.ts';
 import { run } from './process.ts';
 
-/** regclient's client. */
+/** regclient's client, which also moves blobs and manifests alone. */
+export interface Regctl extends LayoutClient {
+  putBlob(repository: string, content: string): Promise<string>;
+  getBlob(repository: string, digest: string): Promise<string>;
+  getManifest(image: string): Promise<string>;
+  putManifest(image: string, type: string, content: string): Promise<unknown>;
+}
+
+/** It, as a client among others. */
 export const regctl = {
   name: 'regctl',
   cannot: {},
-  async start(): Promise<LayoutClient> {
+  async start(): Promise<Regctl> {
     const program = await goTool('github.com/regclient/regclient/cmd/regctl', 'v0.11.7');
     const folder = await mkdtempDisposable(join(tmpdir(), 'shiplog-regctl-'));
     const env = { HOME: folder.path, REGCTL_CONFIG: join(folder.path, 'config.json') };
@@ -42,6 +50,10 @@ export const regctl = {
       copy: (from, to) => at(from, ['image', 'copy', '--referrers', from, to]),
       delete: (image) => at(image, ['tag', 'delete', image]),
       ...layouts,
+      putBlob: async (repository, content) => (await at(repository, ['blob', 'put', repository], content)).trim(),
+      getBlob: (repository, digest) => at(repository, ['blob', 'get', repository, digest]),
+      getManifest: (image) => at(image, ['manifest', 'get', '--format=raw-body', image]),
+      putManifest: (image, type, content) => at(image, ['manifest', 'put', `--content-type=${type}`, image], content),
       [Symbol.asyncDispose]: () => folder.remove(),
     };
   },
