@@ -3,7 +3,7 @@ import type { ParameterizedContext } from 'koa';
 import { HttpError } from '../http/errors.ts';
 import type { Handler, Identity, RequestState } from '../http/state.ts';
 import { type Policy, rightsOf } from './authorize.ts';
-import { credentialsOf, identifyBasic } from './basic.ts';
+import { credentialsOf, identifyBasic, whyRefused } from './basic.ts';
 import { basicChallenge, bearerChallenge, type BearerChallenge } from './challenge.ts';
 import { isKey } from './key-file.ts';
 import type { Logins } from './logins.ts';
@@ -56,7 +56,7 @@ export function authenticate(options: AuthenticateOptions): Handler {
       return { by: 'open' };
     }
     const credentials = credentialsOf(ctx.req);
-    if (credentials === undefined) throw challenge(ctx, 'a user and a password are needed');
+    if (credentials === undefined) throw challenge(ctx, whyRefused({ by: 'anonymous' }));
     const { scheme, value } = credentials;
     if (scheme === 'bearer') {
       if (isKey(value, cliKey)) return { by: 'cli-key' };
@@ -66,7 +66,7 @@ export function authenticate(options: AuthenticateOptions): Handler {
     }
     const identity = scheme === 'basic' ? await identifyBasic(logins, value, ctx.state.peer.address) : undefined;
     if (identity !== undefined && mayEnter(identity, options)) return identity;
-    throw challenge(ctx, 'there is no such user, or the password is another');
+    throw challenge(ctx, whyRefused(identity));
   }
 
   return async (ctx, next) => {

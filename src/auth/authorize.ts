@@ -1,5 +1,6 @@
 import { HttpError } from '../http/errors.ts';
 import type { Handler, Identity, Rights } from '../http/state.ts';
+import { whyRefused } from './basic.ts';
 import { basicChallenge } from './challenge.ts';
 import { namesUser, type Rules } from './rules.ts';
 import { scopeOf } from './scope.ts';
@@ -56,7 +57,7 @@ export function rightsOf(
 /** Ends the way of who did not log in: what comes after this is for users. @throws {HttpError} 401 */
 export const usersOnly: Handler = async (ctx, next) => {
   if (ctx.state.identity === undefined || ctx.state.identity.by === 'anonymous') {
-    throw basicChallenge('a user and a password are needed');
+    throw basicChallenge(whyRefused({ by: 'anonymous' }));
   }
   await next();
 };

@@ -30,3 +30,10 @@ export async function identifyBasic(logins: Logins, value: string, address: stri
     headers: { 'Retry-After': String(seconds) },
   });
 }
+
+/** What to tell who is not let in, by what was found out. */
+export function whyRefused(identity: Identity | undefined): string {
+  return identity?.by === 'anonymous'
+    ? 'a user and a password are needed'
+    : 'there is no such user, or the password is another';
+}

@@ -2,7 +2,7 @@ import { Router } from '@koa/router';
 import { HttpError } from '../http/errors.ts';
 import type { Identity, RequestState } from '../http/state.ts';
 import { type AuthenticateOptions, mayEnter } from './authenticate.ts';
-import { credentialsOf, identifyBasic } from './basic.ts';
+import { credentialsOf, identifyBasic, whyRefused } from './basic.ts';
 import { basicChallenge } from './challenge.ts';
 
 /**
@@ -22,7 +22,7 @@ export function tokenEndpoint(options: AuthenticateOptions): Router<RequestState
           ? await identifyBasic(logins, credentials.value, ctx.state.peer.address)
           : undefined;
     if (identity === undefined || !mayEnter(identity, options)) {
-      throw basicChallenge('a token is for a user with the right password');
+      throw basicChallenge(whyRefused(identity));
     }
     ctx.state.identity = identity;
     ctx.set('Cache-Control', 'no-store');
