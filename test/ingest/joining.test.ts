@@ -63,6 +63,7 @@ test('a sink that is away costs one mark, not one more each time that someone lo
   // More than what may wait to be delivered, so that the reader stops behind them.
   for (let n = 0; n < 40; n += 1) await spool.append(block(source('a'), `<30>x: ${'x'.repeat(900_000)}\n`));
   const live = shipLive(spool.live, shipperTo(sink, 2));
+  await vi.waitFor(() => expect(mark).toHaveBeenCalled(), { timeout: 20_000 });
   await new Promise((resolve) => setTimeout(resolve, 200));
   expect(mark).toHaveBeenCalledOnce();
   sink.judge = () => undefined;
