@@ -24,6 +24,7 @@ export class Space {
   /** Bytes that were counted since the driver was asked. */
   #written = 0;
   #free: Promise<number | undefined> | undefined;
+  #refused = false;
   /** When the driver was asked: a monotonic time in ms. */
   #askedAt = 0;
 
@@ -62,8 +63,16 @@ export class Space {
     };
   }
 
+  /** Whether something was refused since this was asked the last time. */
+  hasRefused(): boolean {
+    const refused = this.#refused;
+    this.#refused = false;
+    return refused;
+  }
+
   #admit(free: number | undefined, bytes: number): void {
     if (free === undefined || free - this.#written - this.#announced - bytes >= this.#reserve) return;
+    this.#refused = true;
     throw new StorageError('NO_SPACE', 'no space left on device');
   }
 

@@ -84,7 +84,10 @@ export interface UploadStore {
   commit(name: string, id: string, digest: string, body: UploadBody | undefined, at?: number): Promise<BlobInfo>;
   /** @throws {StorageError} UPLOAD_UNKNOWN, NAME_INVALID */
   cancel(name: string, id: string): Promise<void>;
-  /** Ends sessions that have been idle for so many ms, and of an owner who has too many the oldest idle ones. */
+  /**
+   * Ends sessions that have been idle for so many ms (or for five minutes, where something was refused for want of space
+   * since this was done the last time), and of an owner who has too many the oldest idle ones.
+   */
   expire(idle: number): Promise<void>;
 }
 

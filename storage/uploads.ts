@@ -11,6 +11,9 @@ import type { Space } from './space.ts';
 import { formatNote, parseNote, type UploadNote } from './upload-note.ts';
 import { type LiveHash, UploadSession } from './upload-session.ts';
 
+/** How long a session may be idle while others are refused for want of the space that it takes. In ms. */
+const idleWhenShort = 300_000;
+
 /** The bytes of an upload, and how many they are, where that is known ahead. */
 export interface UploadBody extends AsyncIterable<Uint8Array> {
   readonly length?: number;
@@ -97,9 +100,10 @@ export class Uploads {
     });
   }
 
-  /** Ends sessions that nobody goes on with: see `expireSessions`. */
+  /** Ends sessions that have been idle for `idle` ms, or, where space is short, for five minutes. */
   async expire(idle: number): Promise<void> {
-    await expireSessions(this.#driver.uploads, { idle, isHeld: (id) => this.#requests.has(id) });
+    const limit = this.#space.hasRefused() ? Math.min(idle, idleWhenShort) : idle;
+    await expireSessions(this.#driver.uploads, { idle: limit, isHeld: (id) => this.#requests.has(id) });
   }
 
   /** While this goes on, the session does not expire. */

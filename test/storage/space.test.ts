@@ -167,6 +167,35 @@ test('a disk that fills up from elsewhere ends an upload in its course, and what
   expect((await store.uploads.status('a', id)).offset).toBe(2 * mebibyte);
 });
 
+test('what a push that was refused has left makes room for others after five minutes', async () => {
+  vi.useFakeTimers({ toFake: ['performance', 'Date'] });
+  const { store, leave } = await storeWith(10 * mebibyte);
+  await using _store = store;
+  const [left, late, held] = [
+    await store.uploads.create('a'),
+    await store.uploads.create('a'),
+    await store.uploads.create('a'),
+  ];
+  const running = pending(1000);
+  const append = store.uploads.append('a', held.id, running.body);
+  await running.begun;
+  leave(mebibyte / 2);
+  await expect(store.uploads.append('a', left.id, body(bytes))).rejects.toMatchObject(full);
+  vi.advanceTimersByTime(4 * 60_000);
+  await store.uploads.append('a', late.id, body(bytes.subarray(0, 1000)));
+  await expect(store.uploads.append('a', late.id, body(bytes))).rejects.toMatchObject(full);
+  vi.advanceTimersByTime(60_000);
+  await store.uploads.expire(3_600_000);
+  await expect(store.uploads.status('a', left.id)).rejects.toMatchObject({ code: 'UPLOAD_UNKNOWN' });
+  expect((await store.uploads.status('a', late.id)).offset).toBe(1000);
+  // Nobody was refused since.
+  vi.advanceTimersByTime(10 * 60_000);
+  await store.uploads.expire(3_600_000);
+  await store.uploads.status('a', late.id);
+  running.end();
+  await append;
+});
+
 test('an upload that failed has given back what it announced', async () => {
   const { store } = await storeWith(1.5 * mebibyte);
   await using _store = store;
