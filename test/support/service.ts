@@ -104,24 +104,24 @@ export interface TestService extends AsyncDisposable {
 export async function startTestService(
   options: { users?: string; env?: Record<string, string>; data?: string } = {},
 ): Promise<TestService> {
+  await using stack = new AsyncDisposableStack();
   const data = options.data ?? (await mkdtemp(join(tmpdir(), 'shiplog-test-')));
+  if (options.data === undefined) stack.defer(() => rm(data, { recursive: true }));
   if (options.users !== undefined) await writeFile(join(data, 'htpasswd'), options.users);
   const config = loadConfig({ env: { SHIPLOG_DATA: data, SHIPLOG_HTTP_LISTEN: '127.0.0.1:0', ...options.env } });
   const logged: Record<string, unknown>[] = [];
   const log = openLog({ write: (line) => void logged.push(JSON.parse(line)) });
   const pipeline = new FakePipeline();
-  const service = await startService(config, { log, openPipeline: async () => pipeline });
+  const service = stack.use(await startService(config, { log, openPipeline: async () => pipeline }));
   const { port } = service.http;
+  const parts = stack.move();
   return {
     data,
     port,
     pipeline,
     logged,
     send: (path, ask) => send(port, path, ask),
-    async [Symbol.asyncDispose]() {
-      await service[Symbol.asyncDispose]();
-      if (options.data === undefined) await rm(data, { recursive: true });
-    },
+    [Symbol.asyncDispose]: () => parts.disposeAsync(),
   };
 }
 
