@@ -50,8 +50,11 @@ test('of a layer in zstd:chunked, podman pulls the files that it has not, in one
   ]);
 
   const folder = (await podman.cli(['image', 'mount', `${recorder.host}/chunked:2`])).trim();
-  for (const [name, bytes] of Object.entries(changed)) {
-    expect(bytes.equals(await readFile(join(folder, name))), name).toBe(true);
+  try {
+    for (const [name, bytes] of Object.entries(changed)) {
+      expect(bytes.equals(await readFile(join(folder, name))), name).toBe(true);
+    }
+  } finally {
+    await podman.cli(['image', 'umount', '--all']);
   }
-  await podman.cli(['image', 'umount', '--all']);
 });
