@@ -10,7 +10,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 
 /** Peers, and the packages of Debian that bring them. Those without are fetched or built by the tests themselves. */
 const peers: ReadonlyMap<string, readonly string[]> = new Map([
@@ -100,14 +100,17 @@ function parse(args: readonly string[]): { long: boolean; without: Set<string>; 
   return { long, without, others };
 }
 
-/** What vitest's report says. No report, or one without a test, is a failure. */
-function count(report: string): { passed: number; failed: number } {
-  if (!existsSync(report)) return { passed: 0, failed: 1 };
-  const { numPassedTests, numFailedTests, success } = JSON.parse(readFileSync(report, 'utf8'));
+/** What vitest's report says, and how long each file's tests took. No report, or one without a test, is a failure. */
+function count(report: string): { passed: number; failed: number; took: string[] } {
+  if (!existsSync(report)) return { passed: 0, failed: 1, took: [] };
+  const { numPassedTests, numFailedTests, success, testResults } = JSON.parse(readFileSync(report, 'utf8'));
   const nothing = numPassedTests + numFailedTests === 0;
   // A file that fails outside of its tests has none that failed.
   const failed = numFailedTests === 0 && (!success || nothing) ? 1 : numFailedTests;
-  return { passed: numPassedTests, failed };
+  const took = testResults.map(({ name, startTime, endTime }: { name: string; startTime: number; endTime: number }) => {
+    return `${String(Math.round((endTime - startTime) / 1000)).padStart(5)} s  ${basename(name)}`;
+  });
+  return { passed: numPassedTests, failed, took: took.toSorted().toReversed() };
 }
 
 const { long, without, others } = parse(process.argv.slice(2));
@@ -131,9 +134,10 @@ const { status } = spawnSync(process.execPath, [...vitest, ...exclude, ...others
     SHIPLOG_PEERS_LEFT_OUT: longNames,
   },
 });
-const { passed, failed } = count(report);
+const { passed, failed, took } = count(report);
 const longOnes = readFileSync(longNames, 'utf8').split('\n').filter(Boolean);
 rmSync(scratch, { recursive: true });
+console.log(`${took.join('\n')}\n`);
 if (without.size > 0) console.log(`left out: ${[...without].join(', ')} (${leftOut.join(', ') || 'no test file'})`);
 if (longOnes.length > 0) console.log(`left out, for --long:\n${longOnes.map((name) => `  ${name}\n`).join('')}`);
 console.log(`${passed} passed, ${failed} failed`);
