@@ -12,7 +12,8 @@ export type StorageErrorCode =
   | 'UPLOAD_UNKNOWN'
   | 'UPLOAD_OUT_OF_ORDER'
   | 'UPLOAD_TAKEN_OVER'
-  | 'NO_SPACE';
+  | 'NO_SPACE'
+  | 'UNAVAILABLE';
 
 /** A failure that the caller of the store is told of. */
 export class StorageError extends Error {

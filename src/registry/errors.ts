@@ -19,6 +19,7 @@ const answers: Readonly<Record<StorageErrorCode, readonly [status: number, code:
   UPLOAD_OUT_OF_ORDER: [416, 'BLOB_UPLOAD_INVALID'],
   UPLOAD_TAKEN_OVER: [409, 'BLOB_UPLOAD_INVALID'],
   NO_SPACE: [507, 'UNAVAILABLE'],
+  UNAVAILABLE: [503, 'UNAVAILABLE'],
 };
 
 /** What a client is told of a failure of the store. */
@@ -29,5 +30,6 @@ export function toHttpError(error: StorageError): HttpError {
     ...(error instanceof ManifestBlobUnknownError && { detail: error.digests.map((digest) => ({ digest })) }),
     // Of a 5xx, Docker reads the status line only. It tries five times, but not where it finds this text.
     ...(error.code === 'NO_SPACE' && { reason: 'no space left on device' }),
+    ...(error.code === 'UNAVAILABLE' && { headers: { 'Retry-After': '5' } }),
   });
 }

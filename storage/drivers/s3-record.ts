@@ -1,0 +1,161 @@
+import { uploadsFolder } from '../layout.ts';
+import type { S3Bucket } from './s3-bucket.ts';
+import { S3Error } from './s3-errors.ts';
+
+/*
+ * The objects of an unfinished upload, below `_shiplog/uploads/<id>`:
+ *
+ *   record            JSON, only ever changed by conditional writes: who holds the lease, and which objects count
+ *   part.<n>.<place>  8 MiB of its bytes, or less at their end, as the n-th lease wrote them
+ *
+ * Who takes a lease raises the record's generation, under the condition that the record is as it was read: so there is one
+ * lease of a generation, and no older one can change the record any more, nor write to a newer one's objects. What the
+ * record does not list does not count, and goes with the upload, or is swept.
+ */
+
+/** Bytes of each part but the last. S3 wants 5 MiB at least. */
+export const partSize = 8 * 1024 * 1024;
+
+/** So many whole parts in a row that one lease wrote. */
+export interface Run {
+  readonly generation: number;
+  readonly count: number;
+}
+
+/** The bytes of an upload that lie in objects. */
+export interface Held {
+  readonly parts: readonly Run[];
+  /** What follows the whole parts. */
+  readonly rest?: { readonly generation: number; readonly size: number } | undefined;
+}
+
+export interface UploadRecord extends Held {
+  /** The lease; 0 at first. */
+  readonly generation: number;
+  /** Whoever took it: no two records of one generation are alike. */
+  readonly holder: string;
+  /** The lease that left the bytes as they are. */
+  readonly left: number;
+  readonly note: string;
+}
+
+const recordLimit = 1024 * 1024;
+
+export function uploadFolder(id: string): string {
+  return `${uploadsFolder}/${id}`;
+}
+
+export function recordKey(id: string): string {
+  return `${uploadFolder(id)}/record`;
+}
+
+export function partKey(id: string, generation: number, place: number): string {
+  return `${uploadFolder(id)}/part.${generation}.${place}`;
+}
+
+/** How many whole parts there are. */
+export function countParts(parts: readonly Run[]): number {
+  return parts.reduce((sum, { count }) => sum + count, 0);
+}
+
+/** The same parts and one more. */
+export function addPart(parts: readonly Run[], generation: number): Run[] {
+  const last = parts.at(-1);
+  return last?.generation === generation
+    ? [...parts.slice(0, -1), { generation, count: last.count + 1 }]
+    : [...parts, { generation, count: 1 }];
+}
+
+/** The objects of whole parts, in order. */
+export function* partKeys(id: string, parts: readonly Run[]): Generator<string, void, void> {
+  let place = 0;
+  for (const { generation, count } of parts) {
+    for (const end = place + count; place < end; place += 1) yield partKey(id, generation, place);
+  }
+}
+
+/** The object of what follows the whole parts; undefined: nothing does. */
+export function restKey(id: string, { parts, rest }: Held): string | undefined {
+  return rest && partKey(id, rest.generation, countParts(parts));
+}
+
+/** Bytes of an upload. */
+export function sizeOf({ parts, rest }: Held): number {
+  return countParts(parts) * partSize + (rest?.size ?? 0);
+}
+
+/** Undefined: there is no such upload, or its record is none. */
+export async function readRecord(
+  bucket: S3Bucket,
+  id: string,
+): Promise<{ record: UploadRecord; etag: string } | undefined> {
+  const found = await bucket.get(recordKey(id), recordLimit);
+  const record = found && parseRecord(Buffer.from(found.bytes).toString());
+  return record && { record, etag: found.etag };
+}
+
+/**
+ * Writes a record in place of the one with that etag. @returns its own; undefined: another one has taken its place, or
+ * the upload is gone
+ */
+export async function replaceRecord(
+  bucket: S3Bucket,
+  id: string,
+  record: UploadRecord,
+  etag: string,
+): Promise<string | undefined> {
+  const text = Buffer.from(JSON.stringify(record));
+  for (let attempt = 1; attempt <= 10; attempt += 1) {
+    const written = await bucket.put(recordKey(id), text, { condition: { etag } });
+    if (written !== undefined) return written;
+    const found = await bucket.get(recordKey(id), recordLimit);
+    // The answer to an earlier attempt was lost, but not what it wrote.
+    if (found !== undefined && text.equals(found.bytes)) return found.etag;
+    if (found?.etag !== etag) return undefined;
+    // Another conditional write was under way, and failed.
+  }
+  throw new S3Error('PutObject at S3 failed: the record of an upload is as it should be, and yet cannot be replaced');
+}
+
+function parseRecord(text: string): UploadRecord | undefined {
+  try {
+    return asRecord(JSON.parse(text));
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+function asRecord(value: unknown): UploadRecord | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  if (!('generation' in value && 'holder' in value && 'left' in value && 'note' in value && 'parts' in value)) {
+    return undefined;
+  }
+  const { generation, holder, left, note, parts } = value;
+  if (!isCount(generation) || !isCount(left) || typeof holder !== 'string' || typeof note !== 'string')
+    return undefined;
+  if (!Array.isArray(parts) || !parts.every(isRun)) return undefined;
+  const record = { generation, holder, left, note, parts };
+  if (!('rest' in value)) return record;
+  return isRest(value.rest) ? { ...record, rest: value.rest } : undefined;
+}
+
+function isRun(value: unknown): value is Run {
+  return hasCounts(value, 'generation', 'count');
+}
+
+function isRest(value: unknown): value is { generation: number; size: number } {
+  return hasCounts(value, 'generation', 'size');
+}
+
+function hasCounts<K extends string>(value: unknown, ...names: K[]): value is Record<K, number> {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    names.every((name) => isCount(new Map(Object.entries(value)).get(name)))
+  );
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && Number(value) >= 0;
+}

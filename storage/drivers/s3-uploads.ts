@@ -1,0 +1,103 @@
+import { randomUUID } from 'node:crypto';
+import type { UploadArea, UploadLease } from '../driver.ts';
+import { uploadsFolder } from '../layout.ts';
+import { KeyedLock } from '../lock.ts';
+import type { S3Bucket } from './s3-bucket.ts';
+import { PartBuffers } from './s3-buffers.ts';
+import { S3Lease, type S3UploadContext } from './s3-lease.ts';
+import { readRecord, recordKey, replaceRecord, sizeOf, type UploadRecord } from './s3-record.ts';
+
+/** Unfinished uploads in a bucket; `s3-record.ts` draws what each has. */
+export class S3Uploads implements UploadArea, AsyncDisposable {
+  readonly #bucket: S3Bucket;
+  readonly #context: S3UploadContext;
+  readonly #live = new Map<string, S3Lease>();
+  readonly #opening = new KeyedLock();
+
+  constructor(bucket: S3Bucket) {
+    this.#bucket = bucket;
+    this.#context = { bucket, buffers: new PartBuffers(), live: this.#live };
+  }
+
+  async create(id: string, note: string): Promise<void> {
+    const record: UploadRecord = { generation: 0, holder: randomUUID(), left: 0, parts: [], note };
+    await this.#bucket.put(recordKey(id), Buffer.from(JSON.stringify(record)), { condition: 'absent' });
+  }
+
+  async state(id: string): Promise<{ offset: number; note: string } | undefined> {
+    const found = await readRecord(this.#bucket, id);
+    if (found === undefined) return undefined;
+    const { record } = found;
+    const live = this.#live.get(id);
+    const offset = live?.generation === record.generation ? live.lasting : sizeOf(record);
+    return { offset, note: record.note };
+  }
+
+  async open(id: string, { target }: { target?: string } = {}): Promise<UploadLease | undefined> {
+    return this.#opening.alone(id, async () => {
+      const older = this.#live.get(id);
+      await older?.stop();
+      if (older === undefined || this.#live.get(id) !== older) return this.#take(id, undefined, target);
+      this.#live.delete(id);
+      try {
+        return await this.#take(id, older, target);
+      } finally {
+        await older.release();
+      }
+    });
+  }
+
+  async *list(): AsyncGenerator<{ id: string; idle: number; note: string }, void, void> {
+    for await (const { id, touched } of this.all()) {
+      const found = await readRecord(this.#bucket, id);
+      if (found !== undefined) yield { id, idle: Math.max(0, Date.now() - touched), note: found.record.note };
+    }
+  }
+
+  /** All uploads, those without a record too, each with its objects; `touched`: when it was last written to, in ms. */
+  async *all(): AsyncGenerator<{ id: string; touched: number; keys: string[] }, void, void> {
+    let upload: { id: string; touched: number; keys: string[] } | undefined;
+    for await (const { key, modified } of this.#bucket.walk(uploadsFolder)) {
+      const id = key
+        .slice(uploadsFolder.length + 1)
+        .split('/', 1)
+        .join('');
+      if (upload?.id !== id) {
+        if (upload !== undefined) yield upload;
+        upload = { id, touched: 0, keys: [] };
+      }
+      upload.touched = Math.max(upload.touched, modified);
+      upload.keys.push(key);
+    }
+    if (upload !== undefined) yield upload;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([...this.#live.values()].map((lease) => lease.stop().then(() => lease.release())));
+  }
+
+  /** Takes the lease from whoever holds it; `older`: from that one, if it is its. */
+  async #take(id: string, older: S3Lease | undefined, target: string | undefined): Promise<UploadLease | undefined> {
+    for (;;) {
+      const found = await readRecord(this.#bucket, id);
+      if (found === undefined) return undefined;
+      const { record: before, etag } = found;
+      const inherits = older?.generation === before.generation;
+      const left = inherits ? await older.leave() : { parts: before.parts, rest: before.rest };
+      const record: UploadRecord = {
+        generation: before.generation + 1,
+        holder: randomUUID(),
+        left: inherits ? older.generation : before.left,
+        parts: left.parts,
+        rest: left.rest,
+        note: before.note,
+      };
+      const taken = await replaceRecord(this.#bucket, id, record, etag);
+      if (taken === undefined) continue;
+      const lease = new S3Lease(this.#context, { id, record, etag: taken, left, target });
+      if (inherits) older.forget();
+      this.#live.set(id, lease);
+      return lease;
+    }
+  }
+}
