@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { type Digest, digestOf, isDigest, splitDigest } from '../../storage/digest.ts';
 import { manifestLimit } from '../../storage/manifest.ts';
-import { isByDigest, type Reference, type RepositoryName } from '../../storage/names.ts';
+import { isByDigest, type Reference, type RepositoryName, type Tag } from '../../storage/names.ts';
 import { ask, type ClientOptions } from './client.ts';
 import { CommandError } from './command.ts';
 
@@ -78,9 +78,11 @@ export class Repository {
     await dismiss(await ask(`${pathname}?${String(searchParams)}`, this.#server, { method: 'PUT', headers, body }));
   }
 
-  async pushManifest(reference: Reference, { mediaType, bytes }: Omit<FetchedManifest, 'digest'>): Promise<void> {
+  /** Puts a manifest under its digest, and under some tags with it. */
+  async pushManifest({ digest, mediaType, bytes }: FetchedManifest, tags: readonly Tag[]): Promise<void> {
+    const query = tags.map((tag) => `tag=${tag}`).join('&');
     const headers = { 'content-type': mediaType };
-    await dismiss(await this.#ask(`manifests/${reference}`, { method: 'PUT', headers, body: bytes }));
+    await dismiss(await this.#ask(`manifests/${digest}?${query}`, { method: 'PUT', headers, body: bytes }));
   }
 
   /** Removes a tag, or a manifest and its tags. False: it is not there. */

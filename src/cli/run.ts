@@ -11,6 +11,8 @@ const usage = `Usage: shiplog [COMMAND] [OPTIONS]
   ls            list repositories, or the tags of one:  shiplog ls team/web
   rm            remove a tag, or an image:  shiplog rm team/web:1.4
   du            what each repository takes
+  export        write an image as an archive:  shiplog export team/web:1.4 > image.tar
+  import        read images from an archive:  shiplog import < image.tar
   scrub         read all images, and put aside what is rotten
   check-config  print the configuration that is in force
   version       print the version
@@ -28,6 +30,8 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   ls: async () => (await import('./ls.ts')).ls,
   rm: async () => (await import('./rm.ts')).rm,
   du: async () => (await import('./du.ts')).du,
+  export: async () => (await import('./export.ts')).exportImage,
+  import: async () => (await import('./import.ts')).importImages,
   scrub: async () => (await import('./scrub.ts')).scrub,
   'check-config': async () => (await import('./check-config.ts')).checkConfig,
   version: async () => (await import('./version.ts')).version,
