@@ -1,10 +1,14 @@
+import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Action, actions, type Client, type ClientKind } from './support/client.ts';
 import { contents, digestAt, referrers } from './support/contents.ts';
+import { startCosign } from './support/cosign.ts';
 import { crane } from './support/crane.ts';
 import { ctr } from './support/ctr.ts';
 import { DocTable } from './support/doc-table.ts';
 import { dockerClient } from './support/docker-client.ts';
+import { startHelm } from './support/helm.ts';
+import { longTest } from './support/long.ts';
 import { oras } from './support/oras.ts';
 import { buildah, podman } from './support/podman.ts';
 import { regctl } from './support/regctl.ts';
@@ -99,6 +103,32 @@ test('regctl puts and gets a blob and a manifest alone', async () => {
   const manifest = `{ "schemaVersion": 2, "mediaType": "${type}", "manifests": [] }`;
   await client.putManifest(`${repository}:1`, type, manifest);
   expect(await client.getManifest(`${repository}:1`)).toBe(manifest);
+});
+
+longTest('helm pushes a chart and pulls it back', async () => {
+  await using shiplog = await startShiplog('htpasswd');
+  await using helm = await startHelm();
+  const chart = await helm.make('web');
+  await expect(helm.push(chart, `${shiplog.host}/charts`)).rejects.toThrow();
+  await helm.login(shiplog.host, account.name, account.password);
+  await helm.push(chart, `${shiplog.host}/charts`);
+  const pulled = await helm.pull(`${shiplog.host}/charts`, 'web');
+  expect((await readFile(pulled)).equals(await readFile(chart))).toBe(true);
+});
+
+longTest('cosign attaches a signature to an image, and finds it', async () => {
+  await using shiplog = await startShiplog('htpasswd');
+  await using pusher = await crane.start();
+  await using cosign = await startCosign();
+  await pusher.login(shiplog.host, account.name, account.password);
+  await pusher.push(`${shiplog.host}/team/app:1`);
+  const digest = (await digestAt(shiplog, 'team/app', '1')) ?? '';
+  const image = `${shiplog.host}/team/app@${digest}`;
+  await cosign.login(shiplog.host, account.name, account.password);
+  await expect(cosign.verify(image)).rejects.toThrow(/no signatures/);
+  await cosign.sign(image);
+  await cosign.verify(image);
+  expect(await referrers(shiplog, 'team/app', digest)).toHaveLength(1);
 });
 
 test('docs/clients.md says what ran', async () => {

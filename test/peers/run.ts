@@ -25,6 +25,9 @@ const peers: ReadonlyMap<string, readonly string[]> = new Map([
   ['regctl', []],
   ['podman', ['podman', 'buildah', 'ca-certificates']],
   ['ctr', ['containerd']],
+  ['helm', []],
+  ['cosign', []],
+  ['faketime', ['libfaketime']],
 ]);
 
 const root = resolve(import.meta.dirname, '../..');
