@@ -15,6 +15,8 @@ export interface Docker extends AsyncDisposable {
   run(image: string, command: readonly string[], options?: readonly string[]): Promise<string>;
   /** The id of an image, which is its config's digest, and the digest of the repository that it came from. */
   inspect(image: string): Promise<{ id: string; repoDigests: string[] }>;
+  /** The environment in which a Docker client finds it. */
+  readonly env: Readonly<Record<string, string>>;
   /** What the daemon wrote. */
   readonly output: () => string;
 }
@@ -76,6 +78,7 @@ export async function startDocker(): Promise<Docker> {
       const [found] = JSON.parse(await cli(['image', 'inspect', image]));
       return { id: found.Id, repoDigests: found.RepoDigests };
     },
+    env,
     output: daemon.output,
     async [Symbol.asyncDispose]() {
       await daemon[Symbol.asyncDispose]();
