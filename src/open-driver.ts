@@ -2,13 +2,15 @@ import type { Driver } from '../storage/driver.ts';
 import { openDisk } from '../storage/drivers/disk.ts';
 import { FolderAccessError } from '../storage/drivers/disk-access.ts';
 import type { Config } from './config.ts';
+import { openBucket } from './open-s3.ts';
 import { StartError } from './start-error.ts';
 
 /**
  * Opens the place where images are kept.
- * @throws {StartError} where it is not this user's to read and change
+ * @throws {StartError} where it is not this user's to read and change, or not to be reached
  */
 export async function openDriver({ storage }: Config): Promise<Driver> {
+  if (storage.driver === 's3') return openBucket(storage.s3);
   const { root } = storage.disk;
   try {
     return await openDisk({ root });

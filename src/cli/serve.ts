@@ -53,7 +53,7 @@ function summarize(config: Config, service: Service): Record<string, string> {
     'syslog tcp': place(service.syslog.tcp),
     'syslog udp': place(service.syslog.udp),
     data,
-    images: storage.disk.root,
+    images: storage.driver === 's3' ? `the bucket ${storage.s3.bucket}` : storage.disk.root,
     logs: logs.sink === 'embedded' ? 'embedded store' : `Elasticsearch at ${logs.elasticsearch.nodes.join(', ')}`,
     users: users[service.access],
   };

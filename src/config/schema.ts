@@ -31,6 +31,19 @@ const streamPart = z
   .string({ error: 'expected a part of a data stream name, such as docker' })
   .regex(/^[a-z\d][a-z\d_.]{0,99}$/, { error: 'expected lower-case letters, digits, _ and . (no hyphen)' });
 
+// S3 User Guide, "General purpose bucket naming rules".
+const bucket = z
+  .string({ error: 'expected the name of a bucket' })
+  .regex(/^[a-z\d][a-z\d.-]{1,61}[a-z\d]$/, {
+    error: 'expected the name of a bucket: lower-case letters, digits, . and -',
+  });
+
+/** Those from which an object can be read at once. */
+const storageClass = z.enum(
+  ['STANDARD', 'STANDARD_IA', 'ONEZONE_IA', 'INTELLIGENT_TIERING', 'GLACIER_IR', 'REDUCED_REDUNDANCY'],
+  { error: 'expected STANDARD, STANDARD_IA, ONEZONE_IA, INTELLIGENT_TIERING, GLACIER_IR or REDUCED_REDUNDANCY' },
+);
+
 const node = z
   .url({ protocol: /^https?$/, error: 'expected a URL such as http://127.0.0.1:9200' })
   .refine((url) => !/^\w+:\/\/[^/]*@/.test(url), {
@@ -76,7 +89,23 @@ export function configSchema(base: string) {
         delete: flag.default(true),
         upload_expiry: duration.prefault('24h'),
         index_max_age: duration.prefault('60s'),
+        driver: z.enum(['disk', 's3'], { error: 'expected disk or s3' }).default('disk'),
         disk: z.strictObject({ root: path(base).optional(), free_space_reserve: size.prefault('1GiB') }).prefault({}),
+        s3: z
+          .strictObject({
+            bucket: bucket.optional(),
+            region: text.default('us-east-1'),
+            endpoint: origin.optional(),
+            prefix: text.optional(),
+            force_path_style: flag.default(false),
+            access_key_id: text.optional(),
+            secret_access_key: secret().optional(),
+            sse: z.enum(['none', 'AES256', 'aws:kms'], { error: 'expected none, AES256 or aws:kms' }).default('none'),
+            kms_key_id: text.optional(),
+            storage_class: storageClass.optional(),
+            ca: path(base).optional(),
+          })
+          .prefault({}),
       })
       .prefault({}),
     ingest: z
@@ -134,21 +163,45 @@ export type LogsConfig =
   | { readonly sink: 'embedded'; readonly embedded: Parsed['logs']['embedded'] }
   | { readonly sink: 'elasticsearch'; readonly elasticsearch: ElasticsearchConfig };
 
+/** A bucket, and how it is reached and written to. */
+export type S3Config = DeepReadonly<Omit<Parsed['storage']['s3'], 'bucket'>> & { readonly bucket: string };
+
+/** Where images are kept, and for how long what is unfinished. */
+export type StorageConfig = DeepReadonly<Omit<Parsed['storage'], 'driver' | 'disk' | 's3'>> & {
+  readonly disk: DeepReadonly<Omit<Parsed['storage']['disk'], 'root'>> & { readonly root: string };
+} & ({ readonly driver: 'disk' } | { readonly driver: 's3'; readonly s3: S3Config });
+
 /**
  * All that shiplog can be told, as it is in force: paths are absolute, durations in ms, sizes in bytes. It is frozen.
  */
 export interface Config extends DeepReadonly<Omit<Parsed, 'auth' | 'storage' | 'logs'>> {
   readonly auth: DeepReadonly<Omit<Parsed['auth'], 'htpasswd'>> & { readonly htpasswd: string };
-  readonly storage: DeepReadonly<Omit<Parsed['storage'], 'disk'>> & {
-    readonly disk: DeepReadonly<Omit<Parsed['storage']['disk'], 'root'>> & { readonly root: string };
-  };
+  readonly storage: StorageConfig;
   readonly logs: DeepReadonly<LogsConfig>;
 }
 
 type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;
 
 /** What is wrong with keys together, though each is right by itself. */
-export function contradictions({ logs }: Parsed): { key: string; message: string }[] {
+export function contradictions({ storage, logs }: Parsed): { key: string; message: string }[] {
+  return [...contradictionsOfStorage(storage), ...contradictionsOfLogs(logs)];
+}
+
+function contradictionsOfStorage({ driver, s3 }: Parsed['storage']): { key: string; message: string }[] {
+  if (driver !== 's3') return [];
+  const problems: { key: string; message: string }[] = [];
+  const add = (key: string, message: string) => problems.push({ key: `storage.s3.${key}`, message });
+  const { bucket, access_key_id: id, secret_access_key: secret, sse, kms_key_id: kmsKey } = s3;
+  if (bucket === undefined) add('bucket', 'storage.driver is s3, so this must name a bucket');
+  if (id !== undefined && secret === undefined)
+    add('secret_access_key', 'there is an access_key_id, so this is needed too');
+  if (id === undefined && secret !== undefined)
+    add('access_key_id', 'there is a secret_access_key, so this is needed too');
+  if (kmsKey !== undefined && sse !== 'aws:kms') add('kms_key_id', 'this is of use only where sse is aws:kms');
+  return problems;
+}
+
+function contradictionsOfLogs(logs: Parsed['logs']): { key: string; message: string }[] {
   if (logs.sink !== 'elasticsearch') return [];
   const { nodes, username, password, api_key: apiKey } = logs.elasticsearch;
   const problems: { key: string; message: string }[] = [];
@@ -166,12 +219,17 @@ export function complete(parsed: Parsed): Config {
   return deepFreeze({
     ...parsed,
     auth: { ...auth, htpasswd: auth.htpasswd ?? join(data, 'htpasswd') },
-    storage: { ...storage, disk: { ...storage.disk, root: storage.disk.root ?? join(data, 'registry') } },
+    storage: completeStorage(data, storage),
     logs:
       logs.sink === 'embedded'
         ? { sink: logs.sink, embedded: logs.embedded }
         : { sink: logs.sink, elasticsearch: logs.elasticsearch },
   });
+}
+
+function completeStorage(data: string, { driver, disk, s3, ...common }: Parsed['storage']): StorageConfig {
+  const both = { ...common, disk: { ...disk, root: disk.root ?? join(data, 'registry') } };
+  return driver === 'disk' ? { driver, ...both } : { driver, ...both, s3: { ...s3, bucket: s3.bucket ?? '' } };
 }
 
 function deepFreeze<T extends object>(value: T): T {

@@ -12,12 +12,15 @@ export async function sweepObjects(bucket: S3Bucket, uploads: S3Uploads, age: nu
   }
 }
 
+/** In ms: a blob that is sent in one request has so much time, whichever process it is sent to. */
+const day = 86_400_000;
+
 /**
- * Ends multipart uploads that were begun `age` ms ago or earlier: those of blobs, which shiplog makes and registry:2 only
- * for the moment of a copy. What registry:2 uploads lies below `repositories` until it is whole.
+ * Ends multipart uploads that were begun a day and `age` ms ago or earlier: those of blobs, which shiplog makes and registry:2
+ * only for the moment of a copy. What registry:2 uploads lies below `repositories` until it is whole.
  */
 export async function sweepMultiparts(bucket: S3Bucket, age: number): Promise<void> {
-  const before = Date.now() - age;
+  const before = Date.now() - day - age;
   for (const folder of [blobsFolder, `${rootFolder}/_shiplog`]) {
     let marker: { KeyMarker?: string; UploadIdMarker?: string } | undefined = {};
     while (marker !== undefined) {

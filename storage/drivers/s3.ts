@@ -15,7 +15,8 @@ export type { S3Options } from './s3-client.ts';
 export async function openS3(options: S3Options): Promise<Driver> {
   const s3 = openClient(options);
   try {
-    await s3.headBucket({ Bucket: options.bucket });
+    // Unlike that of HeadBucket, a failure has a body, which says why.
+    await s3.listObjectsV2({ Bucket: options.bucket, MaxKeys: 1 });
   } catch (error) {
     s3.destroy();
     throw error;

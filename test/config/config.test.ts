@@ -44,6 +44,7 @@ test('without any configuration there are defaults for all, and everything liste
     },
     auth: { htpasswd: join(root, 'data/htpasswd'), rules: [], log_readers: ['*'] },
     storage: {
+      driver: 'disk',
       read_only: false,
       delete: true,
       upload_expiry: 86_400_000,
@@ -95,7 +96,12 @@ test('relative paths start at the configuration file, not at the working folder'
 });
 
 test('every key can be set in the environment: whatever stands there is in force, or refused', () => {
-  const env = { SHIPLOG_LOGS_SINK: 'elasticsearch', SHIPLOG_LOGS_ELASTICSEARCH_NODES: 'http://a' };
+  const env = {
+    SHIPLOG_LOGS_SINK: 'elasticsearch',
+    SHIPLOG_LOGS_ELASTICSEARCH_NODES: 'http://a',
+    SHIPLOG_STORAGE_DRIVER: 's3',
+    SHIPLOG_STORAGE_S3_BUCKET: 'images',
+  };
   const before = printConfig(load('', env));
   for (const key of keys.values()) {
     const changed = { ...env, [variable(key.name)]: '?' };
