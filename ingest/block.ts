@@ -6,19 +6,27 @@
  * - `datagrams`: each frame is a 32-bit big-endian length and that many bytes.
  * - `json-records`: each frame is one JSON object on one line, ended by LF; it was validated before.
  * - `mark`: no sender's; it has no frames. Lines whose pieces lie before the place that the payload names are whole.
+ * - `forward`: as `datagrams`; each frame is an event of the forward protocol, `[tag, time, record]` in msgpack.
+ * - `gelf`: as `datagrams`; each frame is a message of the Graylog Extended Log Format, not compressed.
  */
-export type BlockKind = 'lf-stream' | 'octet-stream' | 'datagrams' | 'json-records' | 'mark';
+export type BlockKind = 'lf-stream' | 'octet-stream' | 'datagrams' | 'json-records' | 'mark' | 'forward' | 'gelf';
 
 /** Who sent a block: all that is the same for a whole connection. Resolved facts only, never configuration. */
 export interface Source {
-  /** The listener's name: `syslog-tcp`, `syslog-udp`, `http`. */
+  /** The listener's name: `syslog-tcp`, `syslog-tls`, `syslog-udp`, `syslog-unix`, `http`. */
   readonly listener: string;
   /** Random and unique over all lives of all processes: 16 bytes as hex. Datagram sources have one each too. */
   readonly connection: string;
   /** The sender's address; absent where there is none. */
   readonly peer?: { readonly address: string; readonly port: number };
-  /** The cluster that the listener's rules give this sender, which the line itself cannot change. */
+  /** The machine that the sender is on, where it has no address: the host of lines that name none. */
+  readonly machine?: string;
+  /** The cluster that the listener's rules, or the token, give this sender, which the line itself cannot change. */
   readonly cluster?: string;
+  /** The host that the token gives this sender, likewise. */
+  readonly host?: string;
+  /** The name of the token that the sender showed. */
+  readonly token?: string;
 }
 
 /** What is odd about the end of a block. */

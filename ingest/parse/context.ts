@@ -3,6 +3,7 @@ import type { ImageFacts, ImageReference } from '../images.ts';
 import type { SyslogHeader } from '../record.ts';
 import { parseDockerTag, type DockerTag } from './docker-tag.ts';
 import type { RendererOptions } from './documents.ts';
+import type { Message } from './message.ts';
 import { levels, renderCommon, type Common, type CommonFacts } from './render-ecs.ts';
 import type { SyslogLine } from './syslog.ts';
 import { originOf, referenceOf, type Claims } from './tagger.ts';
@@ -57,4 +58,25 @@ function claimsOf(hostname: string | undefined, tag: DockerTag | undefined): Cla
 /** What lines must share to share a context. */
 export function contextKey(source: Source, { before, after }: NonNullable<SyslogLine['around']>): string {
   return `${source.connection}\0${before}\0${after}`;
+}
+
+/** What messages say that have fields, and the registry of their image. */
+export function messageContext(
+  { claims, level, stream }: Message,
+  source: Source,
+  options: RendererOptions,
+  images?: ImageFacts,
+): Context {
+  const facts: CommonFacts = {
+    ...originOf(claims, source, options.clusters, images),
+    ...(level !== undefined && { level }),
+    ...(stream !== undefined && { stream }),
+  };
+  const line = { fromDocker: false, message: 0 };
+  return { line, facts, common: renderCommon(facts, options), image: referenceOf(claims), images };
+}
+
+/** What messages must share to share a context. */
+export function messageKey({ connection }: Source, { claims, level, stream }: Message): string {
+  return `${connection}\0${level ?? ''}\0${stream ?? ''}\0${JSON.stringify(claims)}`;
 }

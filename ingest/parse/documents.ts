@@ -1,22 +1,23 @@
 import { Buffer } from 'node:buffer';
 import { setImmediate as breathe } from 'node:timers/promises';
 import type { Source, StoredBlock } from '../block.ts';
-import type { ImageLookup } from '../images.ts';
+import type { ImageFacts, ImageLookup } from '../images.ts';
 import type { Log } from '../log.ts';
 import type { Unfinished } from '../spool/checkpoint.ts';
 import type { Position } from '../spool/reader.ts';
 import type { LogDocument, LogRecord } from '../record.ts';
 import { BoundedMap } from './bounded-map.ts';
-import { type Context, contextKey, newContext } from './context.ts';
-import { parseObject, readJsonRecord } from './json.ts';
+import { type Context, contextKey, messageContext, messageKey, newContext } from './context.ts';
 import { type Joined, Joiner } from './joiner.ts';
 import { KnownImages } from './known-images.ts';
-import { type Batch, isWhole, type Line, type Own, type OwnLine, ownOf, readLine } from './line.ts';
-import { endedBy, pieceOf } from './pieces.ts';
-import { renderCommon, renderDocument, type Common, type CommonFacts } from './render-ecs.ts';
+import { type Batch, isWhole, type Line, type Own, type OwnLine, ownOf, ownOfMessage, readLine } from './line.ts';
+import type { Message } from './message.ts';
+import { endedBy, partOf, pieceOf } from './pieces.ts';
+import { readMessage } from './read-message.ts';
+import { renderDocument, type Common, type CommonFacts } from './render-ecs.ts';
 import { segmentPrefix, recordId } from './record-id.ts';
 import { parseSyslog, readAgain, type SyslogLine } from './syslog.ts';
-import { originOf, referenceOf, type ClusterRules } from './tagger.ts';
+import type { ClusterRules } from './tagger.ts';
 import { joinedText, type Text, textsOf } from './texts.ts';
 import { formatTime } from './time.ts';
 
@@ -143,10 +144,15 @@ class BlockRenderer implements Renderer {
         this.#emptyFrames += 1;
         continue;
       }
-      const json =
-        block.kind === 'json-records' && !text.frame.cut && !text.frame.continued ? parseObject(text.text) : undefined;
-      if (json !== undefined) {
-        add({ document: await this.#jsonDocument(batch, text, json, signal), end: text.frame.next });
+      const message = readMessage(block, text);
+      if (message !== undefined) {
+        const found = this.#contextOfMessage(block.source, message, signal);
+        const context = found instanceof Promise ? await found : found;
+        const tags = message.tags.length > 0 ? [...text.tags, ...message.tags] : text.tags;
+        const whole: Line = { batch, text: { ...text, tags }, context, own: ownOfMessage(message) };
+        const piece = partOf(whole, message, at, joiner);
+        if (piece === undefined) add(this.#whole(whole));
+        else for (const joined of joiner.push(piece)) add(this.#joined(joined));
         continue;
       }
       const { line, context: known } = this.#read(block, text, last);
@@ -214,26 +220,22 @@ class BlockRenderer implements Renderer {
     return context;
   }
 
-  async #jsonDocument(batch: Batch, text: Text, json: object, signal: AbortSignal): Promise<LogDocument> {
-    const { source, arrivedAt } = batch.block;
-    const record = readJsonRecord(json, text.text, arrivedAt);
-    const { claims, message, time, timeOriginal, level, stream, ecs, fields } = record;
-    const image = referenceOf(claims);
-    const images = image && (await this.#images.find(image, signal));
-    const facts: CommonFacts = {
-      ...originOf(claims, source, this.#options.clusters, images),
-      ...(level !== undefined && { level }),
-      ...(stream !== undefined && { stream }),
+  /** A promise: its image is looked up. */
+  #contextOfMessage(source: Source, message: Message, signal: AbortSignal): Context | Promise<Context> {
+    const key = messageKey(source, message);
+    const known = this.#contexts.get(key);
+    const context = known ?? messageContext(message, source, this.#options);
+    const keep = (kept: Context): Context => {
+      if (key.length <= longestHeader) this.#contexts.set(key, kept);
+      return kept;
     };
-    const own: Own = {
-      message,
-      timestamp: time.timestamp,
-      ...(timeOriginal !== undefined && { timeOriginal }),
-      ...(Object.keys(ecs).length > 0 && { ecs }),
-      ...(Object.keys(fields).length > 0 && { fields }),
+    const find = (images: ImageFacts | undefined): Context => {
+      if (images !== undefined) return keep(messageContext(message, source, this.#options, images));
+      return known ?? keep(context);
     };
-    const tags = [...text.tags, ...record.tags];
-    return this.#document(batch, { ...text, tags }, facts, renderCommon(facts, this.#options), own);
+    if (context.image === undefined || context.images !== undefined) return known ?? keep(context);
+    const found = this.#images.find(context.image, signal);
+    return found instanceof Promise ? found.then(find) : find(found);
   }
 
   #document(

@@ -51,6 +51,8 @@ const walkers: Readonly<Record<Exclude<Block['kind'], 'mark'>, Walker>> = {
   'json-records': nextLine,
   'octet-stream': nextCounted,
   datagrams: nextDatagram,
+  forward: nextDatagram,
+  gelf: nextDatagram,
 };
 
 function nextLine(payload: Uint8Array, at: number): Bounds {

@@ -31,6 +31,8 @@ export interface Piece<T> {
   readonly key: string;
   readonly connection: string;
   readonly bytes: Buffer;
+  /** Whether the rest of the line follows: Docker's drivers say so, or its length does. */
+  readonly more: boolean;
   /** Where its block starts. */
   readonly at: Position;
   /** µs since 1970. */
@@ -50,7 +52,7 @@ interface Held<T> {
 }
 
 /**
- * Puts lines together that came in pieces. A line ends with a piece of another length, or else on evidence in the spool:
+ * Puts lines together that came in pieces. A line ends with a piece that says so, or else on evidence in the spool:
  * a later block of its connection, a mark, the end of the spool, too much at once. So which lines there are is a function
  * of the spool's bytes, from wherever they are read, if it is known which lines were not finished there.
  */
@@ -93,7 +95,7 @@ export class Joiner<T> {
 
   /** Takes what may be a piece: it is held, or ends the line that it belongs to. Answers lines that are whole now. */
   push(piece: Piece<T>): Joined<T>[] {
-    const { key, connection, bytes, at, arrivedAt, first } = piece;
+    const { key, connection, bytes, more, at, arrivedAt, first } = piece;
     const held = this.#held.get(key) ?? {
       line: { first, pieces: [] },
       connection,
@@ -110,7 +112,7 @@ export class Joiner<T> {
     held.arrivedAt = arrivedAt;
     this.#size += bytes.length;
     const cut = held.size >= longestLine;
-    if (bytes.length !== pieceLength || cut) return this.#take([[key, held]], cut);
+    if (!more || cut) return this.#take([[key, held]], cut);
     const whole: Joined<T>[] = [];
     for (const oldest of this.#held) {
       if (this.#size <= mostHeld && this.#held.size <= mostLines) break;

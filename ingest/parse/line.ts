@@ -1,6 +1,7 @@
-import type { StoredBlock } from '../block.ts';
+import type { BlockKind, StoredBlock } from '../block.ts';
 import type { LogRecord } from '../record.ts';
 import type { Context } from './context.ts';
+import type { Message } from './message.ts';
 import { parseSyslog, type SyslogLine } from './syslog.ts';
 import type { Text } from './texts.ts';
 import { resolveTime } from './time.ts';
@@ -34,16 +35,34 @@ export interface Line {
   readonly own: Own;
 }
 
-/** It is neither a JSON record, nor the rest of a frame that was cut and so has no header. */
-export function isWhole(block: StoredBlock, { frame }: Text): boolean {
-  return block.kind !== 'json-records' && !frame.continued;
+/** What frames should have been that have no header. */
+const messages: Readonly<Partial<Record<BlockKind, string>>> = {
+  'json-records': 'the record is not a JSON object',
+  forward: 'the event is not one of the forward protocol',
+  gelf: 'the message is not a JSON object of the Graylog Extended Log Format',
+};
+
+/** It is neither a message without a header, nor the rest of a frame that was cut and so has none. */
+export function isWhole({ kind }: StoredBlock, { frame }: Text): boolean {
+  return messages[kind] === undefined && !frame.continued;
 }
 
 /** Reads what a frame has as a header. */
 export function readLine(block: StoredBlock, text: Text): SyslogLine {
   if (isWhole(block, text)) return parseSyslog(text.text);
-  const line = { fromDocker: false, message: 0 };
-  return block.kind === 'json-records' ? { ...line, error: 'the record is not a JSON object' } : line;
+  const error = messages[block.kind];
+  return { fromDocker: false, message: 0, ...(error !== undefined && { error }) };
+}
+
+/** What a message says that others of its sender do not. */
+export function ownOfMessage({ message, time, timeOriginal, ecs, fields }: Message): Own {
+  return {
+    message,
+    timestamp: time.timestamp,
+    ...(timeOriginal !== undefined && { timeOriginal }),
+    ...(Object.keys(ecs).length > 0 && { ecs }),
+    ...(Object.keys(fields).length > 0 && { fields }),
+  };
 }
 
 /** What a line says besides its header. */

@@ -5,6 +5,7 @@ import type { Position } from '../spool/reader.ts';
 import { contextKey } from './context.ts';
 import { type Joined, type Joiner, type Piece, pieceLength } from './joiner.ts';
 import type { Line } from './line.ts';
+import type { Message, Part } from './message.ts';
 import { contentOf } from './texts.ts';
 
 /** Characters of what pieces are told apart by; with a longer header a line is never one. */
@@ -28,8 +29,19 @@ export function pieceOf(line: Line, message: number, at: Position, joiner: Joine
   if (key.length > longestKey) return undefined;
   const header = Buffer.byteLength(text.text.slice(0, message));
   const bytes = contentOf(block, frame).subarray(header);
-  if (bytes.length !== pieceLength && !joiner.waitsFor(key)) return undefined;
-  return { key, connection: block.source.connection, bytes, at, arrivedAt: block.arrivedAt, first: withoutBytes(line) };
+  return pieceWith({ key, bytes, more: bytes.length === pieceLength }, line, at, joiner);
+}
+
+/** A message as a part of a longer line. Undefined: it is none. */
+export function partOf(line: Line, { part }: Message, at: Position, joiner: Joiner<Line>): Piece<Line> | undefined {
+  if (part === undefined || (joiner.empty && !part.more) || part.key.length > longestKey) return undefined;
+  return pieceWith({ ...part, key: `${line.batch.block.source.connection}\0${part.key}` }, line, at, joiner);
+}
+
+function pieceWith(part: Part, line: Line, at: Position, joiner: Joiner<Line>): Piece<Line> | undefined {
+  if (!part.more && !joiner.waitsFor(part.key)) return undefined;
+  const { source, arrivedAt } = line.batch.block;
+  return { ...part, connection: source.connection, at, arrivedAt, first: withoutBytes(line) };
 }
 
 /** What is kept of a line that waits: its block's bytes and texts are not. */

@@ -39,11 +39,11 @@ export interface ClusterRules {
   /** The cluster of records that name none, from senders of whom no rule says one. */
   readonly fallback: string;
   /** Clusters that rules give to some senders: nobody else can name them. */
-  readonly reserved: ReadonlySet<string>;
+  readonly reserved: Pick<ReadonlySet<string>, 'has'>;
 }
 
 /**
- * Where a record comes from. A cluster that the listener's rules gave the sender holds against what the line says, and
+ * Where a record comes from. A cluster or host that the listener's rules or the token gave the sender holds against what the line says, and
  * no line can name one that rules give to others: a stranger could place lines in another's. A digest is a manifest's only if the registry says so, or the image's name.
  */
 export function originOf(claims: Claims, source: Source, clusters: ClusterRules, facts?: ImageFacts): Origin {
@@ -51,7 +51,7 @@ export function originOf(claims: Claims, source: Source, clusters: ClusterRules,
   const container = containerOf(claims, facts);
   const claimed = claims.cluster !== undefined && clusters.reserved.has(claims.cluster) ? undefined : claims.cluster;
   return {
-    host: claims.host ?? ip ?? 'unknown',
+    host: claims.host ?? ip ?? source.machine ?? 'unknown',
     cluster: source.cluster ?? claimed ?? clusters.fallback,
     ...(container && { container }),
     ...(source.peer && ip !== undefined && { source: { ip, port: source.peer.port } }),
@@ -61,7 +61,7 @@ export function originOf(claims: Claims, source: Source, clusters: ClusterRules,
 function containerOf(claims: Claims, facts: ImageFacts | undefined): ContainerFacts | undefined {
   const image = claims.image === undefined ? undefined : parseImageName(claims.image);
   const hashes = hashesOf(image, facts);
-  const labels = claims.labels ?? facts?.labels;
+  const labels = claims.labels && facts ? { ...facts.labels, ...claims.labels } : (claims.labels ?? facts?.labels);
   const container: ContainerFacts = {
     ...(claims.containerId !== undefined && { id: claims.containerId }),
     ...(claims.containerName !== undefined && { name: claims.containerName }),

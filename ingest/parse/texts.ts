@@ -15,7 +15,8 @@ const none: readonly string[] = [];
 export function* textsOf(block: StoredBlock): Generator<Text, void, undefined> {
   const { buffer, byteOffset, byteLength } = block.payload;
   const bytes = Buffer.from(buffer, byteOffset, byteLength);
-  const ascii = isAscii(bytes) ? bytes.toString('latin1') : undefined;
+  // What is no text is not read as one, but for being shown.
+  const ascii = block.kind === 'forward' || isAscii(bytes) ? bytes.toString('latin1') : undefined;
   for (const frame of framesOf(block)) {
     const end = endOfContent(bytes, frame);
     const text = ascii === undefined ? bytes.toString('utf8', frame.start, end) : ascii.slice(frame.start, end);

@@ -22,7 +22,7 @@
  * Block, 32 bytes and its body:
  *
  *      0  4  "BLK1"
- *      4  1  kind: 1 lf-stream, 2 octet-stream, 3 datagrams, 4 json-records, 5 mark
+ *      4  1  kind: 1 lf-stream, 2 octet-stream, 3 datagrams, 4 json-records, 5 mark, 6 forward, 7 gelf
  *      5  1  flags: 1 unterminated, 2 cut, 4 continued
  *      6  2  length of the source
  *      8  4  length of the payload
@@ -44,7 +44,15 @@ export const headerLength = 64;
 export const blockHeaderLength = 32;
 const magic = Buffer.from('SHIPLOG1');
 export const blockMagic = Buffer.from('BLK1');
-const kinds: readonly BlockKind[] = ['lf-stream', 'octet-stream', 'datagrams', 'json-records', 'mark'];
+const kinds: readonly BlockKind[] = [
+  'lf-stream',
+  'octet-stream',
+  'datagrams',
+  'json-records',
+  'mark',
+  'forward',
+  'gelf',
+];
 const noId = '0'.repeat(32);
 
 /** The segment that came before, as far as it is valid. */

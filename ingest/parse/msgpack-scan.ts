@@ -1,0 +1,123 @@
+/** The deepest nesting of a value. */
+const deepest = 32;
+
+const more = 'more';
+const bad = 'bad';
+
+/**
+ * Finds where a msgpack value ends, without decoding it (msgpack's specification, "Formats"): what a stream is cut by, and
+ * what a decoder may be trusted with. It goes on where it stopped, so that a value which comes in many chunks costs no more.
+ */
+export class ValueScanner {
+  /** Values that are still to come, of each array and map that is open. */
+  readonly #open: number[] = [1];
+  #at: number;
+
+  /** Starts at a place. */
+  constructor(at = 0) {
+    this.#at = at;
+  }
+
+  /** Where the value ends; `more`: not in these bytes, which are those of before and more; `bad`: it is none. */
+  scan(bytes: Uint8Array): number | 'more' | 'bad' {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    for (;;) {
+      while (this.#open.at(-1) === 0) this.#open.pop();
+      const depth = this.#open.length - 1;
+      if (depth < 0) return this.#at;
+      const head = headAt(view, this.#at);
+      if (typeof head === 'string') return head;
+      const end = this.#at + head.length;
+      if (end > bytes.length) return more;
+      this.#at = end;
+      this.#open[depth] = (this.#open[depth] ?? 0) - 1;
+      if (head.values === 0) continue;
+      if (depth >= deepest) return bad;
+      this.#open.push(head.values);
+    }
+  }
+}
+
+/** What starts at a place: its length in bytes without the values in it, and how many those are. */
+interface Head {
+  readonly length: number;
+  readonly values: number;
+}
+
+/** `bin 8`, `ext 32`, …, from 0xc4 on: the bytes of the length, and those between it and the content. */
+const sized: readonly (readonly [length: number, between: number])[] = [
+  [1, 0],
+  [2, 0],
+  [4, 0],
+  [1, 1],
+  [2, 1],
+  [4, 1],
+];
+/** `float 32` to `fixext 16`, from 0xca on: bytes behind the first. */
+const fixed: readonly number[] = [4, 8, 1, 2, 4, 8, 1, 2, 4, 8, 2, 3, 5, 9, 17];
+
+function headAt(view: DataView, at: number): Head | 'more' | 'bad' {
+  if (at >= view.byteLength) return more;
+  const first = view.getUint8(at);
+  if (first < 0x80 || first >= 0xe0) return { length: 1, values: 0 };
+  if (first < 0x90) return { length: 1, values: 2 * (first & 15) };
+  if (first < 0xa0) return { length: 1, values: first & 15 };
+  if (first < 0xc0) return { length: 1 + (first & 31), values: 0 };
+  if (first === 0xc1) return bad;
+  if (first < 0xc4) return { length: 1, values: 0 };
+  if (first < 0xca) return lengthAt(view, at, sized[first - 0xc4] ?? [0, 0]);
+  if (first < 0xd9) return { length: 1 + (fixed[first - 0xca] ?? 0), values: 0 };
+  if (first < 0xdc) return lengthAt(view, at, [2 ** (first - 0xd9), 0]);
+  const wide = (first & 1) === 1;
+  const size = wide ? 4 : 2;
+  if (at + 1 + size > view.byteLength) return more;
+  const count = wide ? view.getUint32(at + 1) : view.getUint16(at + 1);
+  return { length: 1 + size, values: first < 0xde ? count : 2 * count };
+}
+
+function lengthAt(view: DataView, at: number, [size, between]: readonly [number, number]): Head | 'more' {
+  if (at + 1 + size > view.byteLength) return more;
+  const length = size === 1 ? view.getUint8(at + 1) : size === 2 ? view.getUint16(at + 1) : view.getUint32(at + 1);
+  return { length: 1 + size + between + length, values: 0 };
+}
+
+/** Where the value that starts at a place ends; undefined: there is no whole one. */
+export function endOfValue(bytes: Uint8Array, at: number): number | undefined {
+  const end = new ValueScanner(at).scan(bytes);
+  return typeof end === 'number' ? end : undefined;
+}
+
+/** Where the values of the array that starts at a place stand, the end of the last one too; undefined: it is no array. */
+export function placesIn(bytes: Uint8Array, at: number): number[] | undefined {
+  const first = bytes[at] ?? 0;
+  const isArray = (first >= 0x90 && first < 0xa0) || first === 0xdc || first === 0xdd;
+  const head = headAt(new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), at);
+  if (!isArray || typeof head === 'string' || head.values > bytes.length) return undefined;
+  const places = [at + head.length];
+  for (let left = head.values; left > 0; left -= 1) {
+    const end = endOfValue(bytes, places.at(-1) ?? 0);
+    if (end === undefined) return undefined;
+    places.push(end);
+  }
+  return places;
+}
+
+/** `bin 8` to `bin 32`, `str 8` to `str 32`: bytes of the length. */
+const lengthSizes: ReadonlyMap<number, number> = new Map([
+  [0xc4, 1],
+  [0xc5, 2],
+  [0xc6, 4],
+  [0xd9, 1],
+  [0xda, 2],
+  [0xdb, 4],
+]);
+
+/** The bytes of the text (or `bin`) that starts at a place; undefined: it is none. */
+export function textBytes(bytes: Uint8Array, at: number): Uint8Array | undefined {
+  const end = endOfValue(bytes, at);
+  const first = bytes[at] ?? 0;
+  if (end === undefined) return undefined;
+  if (first >= 0xa0 && first < 0xc0) return bytes.subarray(at + 1, end);
+  const size = lengthSizes.get(first);
+  return size === undefined ? undefined : bytes.subarray(at + 1 + size, end);
+}
