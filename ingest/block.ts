@@ -13,7 +13,7 @@ export type BlockKind = 'lf-stream' | 'octet-stream' | 'datagrams' | 'json-recor
 
 /** Who sent a block: all that is the same for a whole connection. Resolved facts only, never configuration. */
 export interface Source {
-  /** The listener's name: `syslog-tcp`, `syslog-tls`, `syslog-udp`, `syslog-unix`, `http`. */
+  /** The listener's name: `syslog-tcp`, `syslog-tls`, `syslog-udp`, `syslog-unix`, `http`, `hec`, `forward`, … */
   readonly listener: string;
   /** Random and unique over all lives of all processes: 16 bytes as hex. Datagram sources have one each too. */
   readonly connection: string;
