@@ -70,6 +70,9 @@ export interface Driver extends AsyncDisposable {
  * of the process; after a power cut they may be gone, never wrong.
  */
 export interface UploadArea {
+  /** Bytes below which a request's worth of an upload costs more than it need, though it is taken. Absent: there is no such. */
+  readonly leastChunk?: number;
+
   create(id: string, note: string): Promise<void>;
 
   /** How it stands, which another may be changing. Undefined: there is none. */

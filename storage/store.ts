@@ -62,6 +62,8 @@ export interface BlobStore {
 
 /** Upload sessions: how a blob comes in. They survive the end of the process. */
 export interface UploadStore {
+  /** Bytes below which an `append` costs more than it need; undefined: there is no such. */
+  readonly leastChunk: number | undefined;
   /**
    * `owner`: who begins it, or nobody. `algorithm`: that of the digest which is going to name the content, sha256 unless
    * it is known; another one costs a further reading.
@@ -196,6 +198,7 @@ export async function openStore(options: {
         }),
     },
     uploads: {
+      leastChunk: driver.uploads.leastChunk,
       create: async (name, options) => uploads.create(parseName(name), options),
       status: async (name, id) => uploads.status(parseName(name), id),
       append: async (name, id, body, at) => uploads.append(parseName(name), id, body, at),

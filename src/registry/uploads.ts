@@ -23,7 +23,11 @@ export function startUpload(blobs: BlobStore, uploads: UploadStore): Handler {
     // return a 202. This indicates that the upload session has begun" (spec.md, "Mounting a blob").
     if (mount !== undefined || digest === undefined) {
       const algorithm = parseAlgorithm(query(ctx, 'digest-algorithm') ?? 'sha256');
-      return answerSession(ctx, 202, name, await uploads.create(name, { owner, algorithm }));
+      answerSession(ctx, 202, name, await uploads.create(name, { owner, algorithm }));
+      // "The registry MAY include [it] to tell the minimum chunk size" (spec.md, "Pushing a blob in chunks"). Smaller ones
+      // are taken too.
+      if (uploads.leastChunk !== undefined) ctx.set('OCI-Chunk-Min-Length', String(uploads.leastChunk));
+      return;
     }
 
     const wanted = parseDigest(digest);

@@ -5,10 +5,11 @@ import { KeyedLock } from '../lock.ts';
 import type { S3Bucket } from './s3-bucket.ts';
 import { PartBuffers } from './s3-buffers.ts';
 import { S3Lease, type S3UploadContext } from './s3-lease.ts';
-import { readRecord, recordKey, replaceRecord, sizeOf, type UploadRecord } from './s3-record.ts';
+import { partSize, readRecord, recordKey, replaceRecord, sizeOf, type UploadRecord } from './s3-record.ts';
 
 /** Unfinished uploads in a bucket; `s3-record.ts` draws what each has. */
 export class S3Uploads implements UploadArea, AsyncDisposable {
+  readonly leastChunk = partSize;
   readonly #bucket: S3Bucket;
   readonly #context: S3UploadContext;
   readonly #live = new Map<string, S3Lease>();
