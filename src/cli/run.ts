@@ -15,6 +15,7 @@ const usage = `Usage: shiplog [COMMAND] [OPTIONS]
   import        read images from an archive:  shiplog import < image.tar
   scrub         read all images, and put aside what is rotten
   check-config  print the configuration that is in force
+  import-config translate a configuration of registry:2:  shiplog import-config config.yml > shiplog.yml
   version       print the version
   help          print this
 
@@ -34,6 +35,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   import: async () => (await import('./import.ts')).importImages,
   scrub: async () => (await import('./scrub.ts')).scrub,
   'check-config': async () => (await import('./check-config.ts')).checkConfig,
+  'import-config': async () => (await import('./import-config.ts')).importConfig,
   version: async () => (await import('./version.ts')).version,
 };
 
