@@ -1,17 +1,14 @@
-import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { parseDigest } from '../../storage/digest.ts';
-import { blobKey, layerLink } from '../../storage/layout.ts';
-import { parseName } from '../../storage/names.ts';
 import { blob, descriptor, image, sha512 } from '../support/images.ts';
 import { startServer } from '../support/server.ts';
 import { Api } from './support/api.ts';
+import { taken, testCollector } from './support/collector.ts';
 import type { Distribution } from './support/distribution.ts';
 import { name, pushEverything } from './support/everything.ts';
+import { onDisk } from './support/ground.ts';
 import { registry2 } from './support/registry2.ts';
 import { registry3 } from './support/registry3.ts';
-import { readTree } from './support/tree.ts';
-import { manifestTypes, walk } from './support/walk.ts';
+import { manifestTypes } from './support/walk.ts';
 
 const emptyIndex = blob('application/vnd.oci.image.index.v1+json', {
   schemaVersion: 2,
@@ -19,49 +16,12 @@ const emptyIndex = blob('application/vnd.oci.image.index.v1+json', {
   manifests: [],
 });
 
-/** What `after` lacks; that all the rest is as before, it asserts. */
-function taken(before: ReadonlyMap<string, string>, after: ReadonlyMap<string, string>): string[] {
-  expect([...before].filter(([path]) => after.has(path))).toEqual([...after]);
-  return [...before.keys()].filter((path) => !after.has(path)).toSorted();
-}
-
-/** What holds for the garbage collector of any release. */
-function testCollector(release: Distribution, { removesLinks }: { removesLinks: boolean }): void {
-  test('it takes what nothing refers to, and nothing else', async () => {
-    await using server = await startServer();
-    const root = join(server.data, 'registry');
-    const registry = new Api(server);
-    const { garbage, upload, subject } = await pushEverything(registry);
-    const [served, tree] = [await walk(server.url), await readTree(root)];
-    const referrers = await registry.referrers(name, subject.digest);
-    expect(referrers).toHaveLength(3);
-
-    await release.collect(root);
-    const digests = garbage.map(({ digest }) => parseDigest(digest));
-    const links = digests.map((digest) => layerLink(parseName(name), digest)).filter((link) => tree.has(link));
-    expect(links.length).toBeGreaterThan(2);
-    expect(taken(tree, await readTree(root))).toEqual(
-      [...digests.map(blobKey), ...(removesLinks ? links : [])].toSorted(),
-    );
-    expect(await walk(server.url)).toEqual(served);
-    expect(await registry.referrers(name, subject.digest)).toEqual(referrers);
-    // What it took is not there, though a link may say so, and can be pushed again.
-    for (const one of garbage) {
-      expect(await registry.find(`/v2/${name}/blobs/${one.digest}`)).toBeUndefined();
-      await registry.blob(name, one);
-      expect(await registry.find(`/v2/${name}/blobs/${one.digest}`)).toMatchObject({ bytes: one.bytes });
-    }
-    const { digest } = upload.content;
-    expect(await registry.call('PUT', `${upload.location}?digest=${digest}`)).toMatchObject({ status: 201 });
-  });
-}
-
 /** What holds for what was pushed under sha512. `givesUp`: it stops at a second link to a layer that it took. */
 function testSha512(release: Distribution, { givesUp }: { givesUp: boolean }): void {
   test('a layer that was pushed to it under sha512 it takes, and one that was pushed so to shiplog it does not', async () => {
-    await using server = await startServer();
-    const root = join(server.data, 'registry');
-    await using peer = await release.start(root);
+    await using ground = await onDisk();
+    await using server = await startServer(ground.settings);
+    await using peer = await release.start(ground);
     const layers = new Map<string, string>();
     for (const [at, { url }] of Object.entries({ shiplog: server, itself: peer })) {
       const registry = new Api({ url });
@@ -77,7 +37,7 @@ function testSha512(release: Distribution, { givesUp }: { givesUp: boolean }): v
       await registry.manifest(at, blob(manifest.mediaType, content), 'v1');
       layers.set(at, digest);
     }
-    const collected = release.collect(root);
+    const collected = release.collect(ground);
     if (givesUp) await expect(collected).rejects.toThrow('failed to delete layer link');
     else await collected;
     const registry = new Api(server);
@@ -88,14 +48,14 @@ function testSha512(release: Distribution, { givesUp }: { givesUp: boolean }): v
 
 /** What `--delete-untagged` took: of the tagged ones those that lost some of what they name, and of the untagged any. */
 async function deleteUntagged(release: Distribution): Promise<{ broken: string[]; lost: string[]; kept: string[] }> {
-  await using server = await startServer();
-  const root = join(server.data, 'registry');
+  await using ground = await onDisk();
+  await using server = await startServer(ground.settings);
   const registry = new Api(server);
   const { untagged, subject } = await pushEverything(registry);
-  const [tree, tags] = [await readTree(root), await registry.tags(name)];
-  await release.collect(root, '--delete-untagged');
+  const [tree, tags] = [await ground.read(), await registry.tags(name)];
+  await release.collect(ground, '--delete-untagged');
 
-  expect(taken(tree, await readTree(root)).filter((path) => /_shiplog|\/current\//.test(path))).toEqual([]);
+  expect(taken(tree, await ground.read()).filter((path) => /_shiplog|\/current\//.test(path))).toEqual([]);
   expect(await registry.tags(name)).toEqual(tags);
   const broken: string[] = [];
   for (const tag of tags) if (!(await isWhole(registry, tag))) broken.push(tag);
@@ -125,7 +85,7 @@ async function isWhole(registry: Api, reference: string): Promise<boolean> {
 }
 
 describe('the garbage collector of registry:2 on a tree of shiplog', () => {
-  testCollector(registry2, { removesLinks: false });
+  testCollector(registry2, { open: onDisk, removesLinks: false });
   testSha512(registry2, { givesUp: false });
 
   test('with --delete-untagged it takes all that has no tag of its own: referrers, and what an index lists', async () => {
@@ -135,24 +95,24 @@ describe('the garbage collector of registry:2 on a tree of shiplog', () => {
   });
 
   test('with --delete-untagged it gives up where a repository never had a tag', async () => {
-    await using server = await startServer();
+    await using ground = await onDisk();
+    await using server = await startServer(ground.settings);
     await new Api(server).image('untagged', image());
-    await expect(registry2.collect(join(server.data, 'registry'), '--delete-untagged')).rejects.toThrow(
-      'unknown repository name=untagged',
-    );
+    await expect(registry2.collect(ground, '--delete-untagged')).rejects.toThrow('unknown repository name=untagged');
   });
 
   test('it takes the manifests of a repository that never had a blob', async () => {
-    await using server = await startServer();
+    await using ground = await onDisk();
+    await using server = await startServer(ground.settings);
     const registry = new Api(server);
     await registry.manifest('no/blobs', emptyIndex, 'v1');
-    await registry2.collect(join(server.data, 'registry'));
+    await registry2.collect(ground);
     expect(await registry.find('/v2/no/blobs/manifests/v1')).toBeUndefined();
   });
 });
 
 describe('the garbage collector of registry:3 on a tree of shiplog', () => {
-  testCollector(registry3, { removesLinks: true });
+  testCollector(registry3, { open: onDisk, removesLinks: true });
   testSha512(registry3, { givesUp: true });
 
   test('with --delete-untagged it takes referrers, and what has no tag and is in no index', async () => {
@@ -169,17 +129,19 @@ describe('the garbage collector of registry:3 on a tree of shiplog', () => {
   });
 
   test('with --delete-untagged it takes the bytes, and leaves the links, where a repository never had a tag', async () => {
-    await using server = await startServer();
+    await using ground = await onDisk();
+    await using server = await startServer(ground.settings);
     const registry = new Api(server);
     const { manifest, ...one } = image();
     await registry.image('untagged', { manifest, ...one });
-    await registry3.collect(join(server.data, 'registry'), '--delete-untagged');
+    await registry3.collect(ground, '--delete-untagged');
     expect(await registry.find(`/v2/untagged/manifests/${manifest.digest}`)).toBeUndefined();
   });
 
   test('it gives up where a repository never had a blob', async () => {
-    await using server = await startServer();
+    await using ground = await onDisk();
+    await using server = await startServer(ground.settings);
     await new Api(server).manifest('no/blobs', emptyIndex, 'v1');
-    await expect(registry3.collect(join(server.data, 'registry'))).rejects.toThrow('Path not found');
+    await expect(registry3.collect(ground)).rejects.toThrow('Path not found');
   });
 });

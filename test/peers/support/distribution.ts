@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort } from '../../support/server.ts';
+import type { Ground } from './ground.ts';
 import { run, startDaemon } from './process.ts';
 
 /** A running registry of another make. */
@@ -14,22 +15,22 @@ export interface Peer extends AsyncDisposable {
 /** A release of distribution, the registry whose images are `registry:2` and `registry:3`. */
 export interface Distribution {
   /**
-   * Starts it on a root directory, with deletes. Its cache of descriptors, which the images have on, is off unless it is
-   * wanted, since another server writes to the same tree.
+   * Starts it, with deletes. Its cache of descriptors, which the images have on, is off unless it is wanted, since another
+   * server writes to the same ground.
    */
-  start(root: string, options?: { cache: boolean }): Promise<Peer>;
-  /** Runs its garbage collector over a root directory. @returns what it said @throws where it fails */
-  collect(root: string, ...options: '--delete-untagged'[]): Promise<string>;
+  start(ground: Ground, options?: { cache: boolean }): Promise<Peer>;
+  /** Runs its garbage collector. @returns what it said @throws where it fails */
+  collect(ground: Ground, ...options: '--delete-untagged'[]): Promise<string>;
 }
 
 /** A release, as the program that `find` finds. */
 export function distribution(find: () => Promise<string>): Distribution {
   return {
-    async start(root, { cache } = { cache: false }) {
+    async start(ground, { cache } = { cache: false }) {
       const host = `127.0.0.1:${await freePort()}`;
       const url = `http://${host}`;
       const ready = async (): Promise<boolean> => (await fetch(`${url}/v2/`)).ok;
-      const config = await configure(root, host);
+      const config = await configure(ground, host);
       try {
         const daemon = await startDaemon(await find(), ['serve', config.path], ready, {
           env: cache ? quiet : { ...quiet, ...withoutCache },
@@ -47,8 +48,8 @@ export function distribution(find: () => Promise<string>): Distribution {
         throw error;
       }
     },
-    async collect(root, ...options) {
-      await using config = await configure(root, '127.0.0.1:0');
+    async collect(ground, ...options) {
+      await using config = await configure(ground, '127.0.0.1:0');
       return await run(await find(), ['garbage-collect', ...options, config.path], { env: quiet });
     },
   };
@@ -59,14 +60,14 @@ const quiet = { OTEL_TRACES_EXPORTER: 'none' };
 
 const withoutCache = { REGISTRY_STORAGE_CACHE_BLOBDESCRIPTOR: 'none' };
 
-async function configure(root: string, addr: string): Promise<{ path: string } & AsyncDisposable> {
+async function configure({ storage }: Ground, addr: string): Promise<{ path: string } & AsyncDisposable> {
   const folder = await mkdtemp(join(tmpdir(), 'shiplog-distribution-'));
   const path = join(folder, 'config.yml');
   const config = {
     version: 0.1,
     log: { level: 'warn', accesslog: { disabled: true } },
     storage: {
-      filesystem: { rootdirectory: root },
+      ...storage,
       cache: { blobdescriptor: 'inmemory' },
       delete: { enabled: true },
       maintenance: { uploadpurging: { enabled: false } },

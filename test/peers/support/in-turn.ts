@@ -1,20 +1,17 @@
-import { mkdtempDisposable } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { descriptor, image, index } from '../../support/images.ts';
 import { type Server, startServer } from '../../support/server.ts';
 import { Api } from './api.ts';
 import type { Distribution } from './distribution.ts';
 import { type Docker, startDocker } from './docker.ts';
+import { type Ground, onDisk } from './ground.ts';
 import { type Layout, writeLayout } from './images.ts';
 import { skopeo } from './skopeo.ts';
-import { readTree } from './tree.ts';
 import { walk } from './walk.ts';
 
 const hostOf = (server: Server): string => `127.0.0.1:${server.httpPort}`;
 
-/** What holds where a release of distribution and shiplog take turns on one directory, or do the same on two. */
+/** What holds where a release of distribution and shiplog take turns on one directory. */
 export function testInTurn(release: Distribution): void {
   let layout: Layout;
   let docker: Docker;
@@ -49,32 +46,37 @@ export function testInTurn(release: Distribution): void {
   }
 
   test('on the directory of shiplog it serves every image in it', async () => {
-    await using server = await startServer();
+    await using ground = await onDisk();
+    await using server = await startServer(ground.settings);
     await fill(hostOf(server));
     const ours = await walk(server.url);
     expect(ours.size).toBeGreaterThan(40);
 
-    await using peer = await release.start(join(server.data, 'registry'));
+    await using peer = await release.start(ground);
     expect(await walk(peer.url)).toEqual(ours);
     expect(await pullBuilt(peer.host)).toBe('runs\n');
   });
 
   test('shiplog on its directory serves every image in it', async () => {
-    await using root = await mkdtempDisposable(join(tmpdir(), 'shiplog-beside-'));
-    await using peer = await release.start(root.path);
+    await using ground = await onDisk();
+    await using peer = await release.start(ground);
     await fill(peer.host);
     const theirs = await walk(peer.url);
     expect(theirs.size).toBeGreaterThan(40);
 
-    await using server = await startServer({ SHIPLOG_STORAGE_DISK_ROOT: root.path });
+    await using server = await startServer(ground.settings);
     expect(await walk(server.url)).toEqual(theirs);
     expect(await pullBuilt(hostOf(server))).toBe('runs\n');
   });
+}
 
+/** Both do the same, each on a ground of its own. */
+export function testAlike(release: Distribution, open: () => Promise<Ground>): void {
   test('the same pushes and deletes leave the same files, byte for byte, but for those of shiplog alone', async () => {
-    await using root = await mkdtempDisposable(join(tmpdir(), 'shiplog-beside-'));
-    await using server = await startServer();
-    await using peer = await release.start(root.path);
+    await using ours = await open();
+    await using theirs = await open();
+    await using server = await startServer(ours.settings);
+    await using peer = await release.start(theirs);
     const [one, other] = [image({ seed: 1 }), image({ seed: 2, kind: 'docker' })];
     const referrer = image({ seed: 3, manifest: { subject: descriptor(one.manifest) } });
     for (const registry of [new Api(server), new Api(peer)]) {
@@ -90,9 +92,8 @@ export function testInTurn(release: Distribution): void {
       await registry.deleteManifest('gone', one.manifest.digest);
       await registry.deleteBlob('gone', one.config);
     }
-    const theirs = await readTree(root.path);
-    expect(theirs.size).toBeGreaterThan(30);
-    const ours = await readTree(join(server.data, 'registry'));
-    expect(new Map([...ours].filter(([path]) => !path.includes('/_shiplog/')))).toEqual(theirs);
+    const expected = await theirs.read();
+    expect(expected.size).toBeGreaterThan(30);
+    expect(new Map([...(await ours.read())].filter(([path]) => !path.includes('/_shiplog/')))).toEqual(expected);
   });
 }
