@@ -6,7 +6,8 @@
  * - `datagrams`: each frame is a 32-bit big-endian length and that many bytes.
  * - `json-records`: each frame is one JSON object on one line, ended by LF; it was validated before.
  * - `mark`: no sender's; it has no frames. Lines whose pieces lie before the place that the payload names are whole.
- * - `forward`: as `datagrams`; each frame is an event of the forward protocol, `[tag, time, record]` in msgpack.
+ * - `forward`: as `datagrams`; what would be the first frame is the tag of all others, each of which is an event of the
+ *   forward protocol: `[time, record]`, in msgpack.
  * - `gelf`: as `datagrams`; each frame is a message of the Graylog Extended Log Format, not compressed.
  */
 export type BlockKind = 'lf-stream' | 'octet-stream' | 'datagrams' | 'json-records' | 'mark' | 'forward' | 'gelf';

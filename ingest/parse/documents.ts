@@ -13,7 +13,7 @@ import { KnownImages } from './known-images.ts';
 import { type Batch, isWhole, type Line, type Own, type OwnLine, ownOf, ownOfMessage, readLine } from './line.ts';
 import type { Message } from './message.ts';
 import { endedBy, partOf, pieceOf } from './pieces.ts';
-import { readMessage } from './read-message.ts';
+import { messageReader } from './read-message.ts';
 import { renderDocument, type Common, type CommonFacts } from './render-ecs.ts';
 import { segmentPrefix, recordId } from './record-id.ts';
 import { parseSyslog, readAgain, type SyslogLine } from './syslog.ts';
@@ -127,6 +127,7 @@ class BlockRenderer implements Renderer {
     let documents: RenderedDocument[] = [];
     let characters = 0;
     let last: Context | undefined;
+    const readMessage = messageReader(block);
     const add = (rendered: RenderedDocument): void => {
       documents.push(rendered);
       characters += rendered.document.json.length;
@@ -144,7 +145,7 @@ class BlockRenderer implements Renderer {
         this.#emptyFrames += 1;
         continue;
       }
-      const message = readMessage(block, text);
+      const message = readMessage?.(text);
       if (message !== undefined) {
         const found = this.#contextOfMessage(block.source, message, signal);
         const context = found instanceof Promise ? await found : found;

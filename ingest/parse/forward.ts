@@ -18,18 +18,17 @@ const texts = ['message', 'log', 'msg'] as const;
 type Fields = Readonly<Record<string, unknown>>;
 type Time = Pick<Message, 'time' | 'timeOriginal'>;
 
-/** Reads an event of the forward protocol: `[tag, time, record]`, in msgpack. Never throws. `undefined`: it is none. */
-export function readForwardEvent(bytes: Uint8Array, arrivedAt: number): Message | undefined {
+/** Reads an event of the forward protocol: `[time, record]`, in msgpack. Never throws. `undefined`: it is none. */
+export function readForwardEvent(tag: string, bytes: Uint8Array, arrivedAt: number): Message | undefined {
   const event = decodeValue(bytes);
   if (!Array.isArray(event)) return undefined;
-  const [tag, time, record]: readonly unknown[] = event;
+  const [time, record]: readonly unknown[] = event;
   if (!isMap(record)) return undefined;
-  const name = textOf(tag);
   const resolved = timeOf(time, arrivedAt);
-  return dockerEvent(name, resolved, record) ?? plainEvent(name, resolved, record, arrivedAt);
+  return dockerEvent(tag, resolved, record) ?? plainEvent(tag, resolved, record, arrivedAt);
 }
 
-function dockerEvent(tag: string | undefined, time: Time, record: Fields): Message | undefined {
+function dockerEvent(tag: string, time: Time, record: Fields): Message | undefined {
   const { '=container_id': containerId, '=source': source, '=log': line } = record;
   const [id, stream] = [textOf(containerId), textOf(source)];
   if (id === undefined || !(line instanceof Uint8Array) || (stream !== 'stdout' && stream !== 'stderr')) {
@@ -57,7 +56,7 @@ function dockerEvent(tag: string | undefined, time: Time, record: Fields): Messa
 }
 
 /** What others send: an object such as `POST /logs` takes, whose text may be called `log`. */
-function plainEvent(tag: string | undefined, time: Time, record: Fields, arrivedAt: number): Message {
+function plainEvent(tag: string, time: Time, record: Fields, arrivedAt: number): Message {
   const members: Record<string, unknown> = Object.create(null);
   for (const [key, value] of Object.entries(record)) members[key.slice(1)] = toJson(value);
   const whole = JSON.stringify(members);
@@ -69,7 +68,7 @@ function plainEvent(tag: string | undefined, time: Time, record: Fields, arrived
     modest['message'] = typeof text === 'string' ? withoutEnd(text) : text;
   }
   const read = readJsonRecord(modest, whole, arrivedAt);
-  return { ...read, ...time, fields: { ...read.fields, ...(tag !== undefined && { tag }) } };
+  return { ...read, ...time, fields: { ...read.fields, ...(tag !== '' && { tag }) } };
 }
 
 /** `EventTime`, or s since 1970; fluent-bit may put it into an array, together with what it knows beside the record. */

@@ -17,12 +17,15 @@ export interface Frame {
 
 const [LF, SPACE, ZERO, NINE] = [0x0a, 0x20, 0x30, 0x39];
 
-/** The frames of a block, in order. Together they cover the payload; what is not framed as its kind says is one frame. */
+/**
+ * The frames of a block, in order. Together, and with the tag of forwarded events, they cover the payload; what is not
+ * framed as its kind says is one frame.
+ */
 export function* framesOf(block: StoredBlock): Generator<Frame, void, undefined> {
   const { payload, offset, flags, kind } = block;
   if (kind === 'mark') return;
   const next = walkers[kind];
-  for (let at = 0; at < payload.length;) {
+  for (let at = startOfFrames(block); at < payload.length;) {
     const { start, end, after } = next(payload, at);
     const last = after >= payload.length;
     yield {
@@ -36,6 +39,17 @@ export function* framesOf(block: StoredBlock): Generator<Frame, void, undefined>
     };
     at = after;
   }
+}
+
+/** Where the first frame starts in the payload: behind the tag of forwarded events. */
+function startOfFrames({ kind, payload }: StoredBlock): number {
+  return kind === 'forward' ? nextDatagram(payload, 0).after : 0;
+}
+
+/** The tag of forwarded events. */
+export function tagOf({ payload }: StoredBlock): Uint8Array {
+  const { start, end } = nextDatagram(payload, 0);
+  return payload.subarray(start, end);
 }
 
 interface Bounds {

@@ -87,14 +87,12 @@ export function endOfValue(bytes: Uint8Array, at: number): number | undefined {
   return typeof end === 'number' ? end : undefined;
 }
 
-/** Where the values of the array that starts at a place stand, the end of the last one too; undefined: it is no array. */
-export function placesIn(bytes: Uint8Array, at: number): number[] | undefined {
-  const first = bytes[at] ?? 0;
-  const isArray = (first >= 0x90 && first < 0xa0) || first === 0xdc || first === 0xdd;
-  const head = headAt(new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), at);
-  if (!isArray || typeof head === 'string' || head.values > bytes.length) return undefined;
-  const places = [at + head.length];
-  for (let left = head.values; left > 0; left -= 1) {
+/** Where the values of an array of at most 15 stand, the end of the last one too; undefined: the bytes are no such array. */
+export function placesIn(bytes: Uint8Array): number[] | undefined {
+  const count = (bytes[0] ?? 0) - 0x90;
+  if (count < 0 || count > 15) return undefined;
+  const places = [1];
+  for (let left = count; left > 0; left -= 1) {
     const end = endOfValue(bytes, places.at(-1) ?? 0);
     if (end === undefined) return undefined;
     places.push(end);
@@ -102,7 +100,13 @@ export function placesIn(bytes: Uint8Array, at: number): number[] | undefined {
   return places;
 }
 
-/** `bin 8` to `bin 32`, `str 8` to `str 32`: bytes of the length. */
+/** What is in a value that has a length: the bytes of a text (or `bin`), or the values of an array. */
+export interface Body {
+  readonly kind: 'text' | 'array';
+  readonly bytes: Uint8Array;
+}
+
+/** `bin 8` to `bin 32`, `str 8` to `str 32`, `array 16`, `array 32`: bytes of the length. */
 const lengthSizes: ReadonlyMap<number, number> = new Map([
   [0xc4, 1],
   [0xc5, 2],
@@ -110,14 +114,16 @@ const lengthSizes: ReadonlyMap<number, number> = new Map([
   [0xd9, 1],
   [0xda, 2],
   [0xdb, 4],
+  [0xdc, 2],
+  [0xdd, 4],
 ]);
 
-/** The bytes of the text (or `bin`) that starts at a place; undefined: it is none. */
-export function textBytes(bytes: Uint8Array, at: number): Uint8Array | undefined {
-  const end = endOfValue(bytes, at);
-  const first = bytes[at] ?? 0;
-  if (end === undefined) return undefined;
-  if (first >= 0xa0 && first < 0xc0) return bytes.subarray(at + 1, end);
-  const size = lengthSizes.get(first);
-  return size === undefined ? undefined : bytes.subarray(at + 1 + size, end);
+/** What is in a whole text, or in a whole array; undefined: the value is neither. */
+export function bodyOf(value: Uint8Array): Body | undefined {
+  const first = value[0] ?? 0;
+  const isShort = first >= 0x90 && first < 0xc0;
+  const size = isShort ? 0 : lengthSizes.get(first);
+  if (size === undefined) return undefined;
+  const kind = first < 0xa0 || first >= 0xdc ? 'array' : 'text';
+  return { kind, bytes: value.subarray(1 + size) };
 }

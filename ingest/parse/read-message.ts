@@ -1,26 +1,38 @@
 import { Buffer } from 'node:buffer';
 import type { StoredBlock } from '../block.ts';
 import { readForwardEvent } from './forward.ts';
+import { tagOf } from './frames.ts';
 import { readGelfMessage } from './gelf.ts';
 import { readHecEvent } from './hec.ts';
 import { parseObject, readJsonRecord } from './json.ts';
 import { hecListener, type Message } from './message.ts';
 import type { Text } from './texts.ts';
 
-/** Reads a message that has fields: what the block's kind and listener say that it is. Undefined: it is none. */
-export function readMessage(
-  { kind, payload, source, arrivedAt }: StoredBlock,
-  { frame, text }: Text,
-): Message | undefined {
-  if (kind === 'forward') {
-    const { start, end } = frame;
-    return readForwardEvent(Buffer.from(payload.buffer, payload.byteOffset + start, end - start), arrivedAt);
+/** Reads a frame. Undefined: it is not what the kind of its block says. */
+export type ReadMessage = (text: Text) => Message | undefined;
+
+/** How the frames of a block are read that are messages with fields; undefined: they are none, but lines with a header. */
+export function messageReader(block: StoredBlock): ReadMessage | undefined {
+  const { kind, payload, source, arrivedAt } = block;
+  switch (kind) {
+    case 'forward': {
+      const tag = Buffer.from(tagOf(block)).toString();
+      return ({ frame: { start, end } }) => readForwardEvent(tag, payload.subarray(start, end), arrivedAt);
+    }
+    case 'gelf':
+      return onObjects((record, text) => readGelfMessage(record, text, arrivedAt));
+    case 'json-records':
+      return source.listener === hecListener
+        ? onObjects((record, text) => readHecEvent(record, text, arrivedAt))
+        : onObjects((record, text) => readJsonRecord(record, text, arrivedAt));
+    default:
+      return undefined;
   }
-  if ((kind !== 'json-records' && kind !== 'gelf') || frame.cut || frame.continued) return undefined;
-  const record = parseObject(text);
-  if (record === undefined) return undefined;
-  if (kind === 'gelf') return readGelfMessage(record, text, arrivedAt);
-  return source.listener === hecListener
-    ? readHecEvent(record, text, arrivedAt)
-    : readJsonRecord(record, text, arrivedAt);
+}
+
+function onObjects(read: (record: object, text: string) => Message | undefined): ReadMessage {
+  return ({ frame, text }) => {
+    const record = frame.cut || frame.continued ? undefined : parseObject(text);
+    return record && read(record, text);
+  };
 }

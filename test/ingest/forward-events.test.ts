@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { readForwardEvent } from '../../ingest/parse/forward.ts';
-import { endOfValue, placesIn, ValueScanner } from '../../ingest/parse/msgpack-scan.ts';
+import { bodyOf, endOfValue, placesIn, ValueScanner } from '../../ingest/parse/msgpack-scan.ts';
 import { array, eventTime, map, pack, text } from '../support/forward.ts';
 import { documentsOf, messages, noon } from '../support/rendering.ts';
 
@@ -11,7 +11,6 @@ const tag = `v1|${id}|web-1|r.corp/team/web:1.4|${digest}|node1|prod`;
 /** An event as Docker's driver writes it. */
 const docker = (log: string | Uint8Array, more: Record<string, string> = {}): Buffer =>
   array(
-    pack(tag),
     pack(eventTime(noon / 1000 + 250)),
     map({
       container_id: pack(id),
@@ -24,7 +23,7 @@ const docker = (log: string | Uint8Array, more: Record<string, string> = {}): Bu
 
 test("a line of Docker's fluentd driver is the document that its syslog driver's is, with the labels that it sends", async () => {
   const facts = { manifests: [manifest], labels: { 'org.opencontainers.image.revision': '4f2a' } };
-  const block = messages('forward', [docker('hello', { team: 'web', VERSION: '1' })]);
+  const block = messages('forward', [tag, docker('hello', { team: 'web', VERSION: '1' })]);
   const [document] = await documentsOf([block], facts);
   expect(document).toEqual({
     '@timestamp': '2026-11-24T12:00:00.250Z',
@@ -32,7 +31,7 @@ test("a line of Docker's fluentd driver is the document that its syslog driver's
     event: {
       created: '2026-11-24T12:00:00.000Z',
       ingested: expect.any(String),
-      sequence: noon + 164,
+      sequence: noon + 168 + tag.length,
       dataset: 'docker',
     },
     data_stream: { type: 'logs', dataset: 'docker', namespace: 'main' },
@@ -51,15 +50,12 @@ test("a line of Docker's fluentd driver is the document that its syslog driver's
 });
 
 test('what the sender may not say, its address and its token do: a cluster that rules give to others, and a host', async () => {
-  const guarded = array(
-    pack(tag.replace('prod', 'guarded')),
-    pack(1),
-    pack({ container_id: id, source: 'stderr', log: 'x' }),
-  );
+  const event = array(pack(1), pack({ container_id: id, source: 'stderr', log: 'x' }));
+  const guarded = [tag.replace('prod', 'guarded'), event];
   const fixed = { cluster: 'given', host: 'told' };
   const documents = await documentsOf([
-    messages('forward', [guarded]),
-    messages('forward', [guarded], { from: { connection: '2'.repeat(32), ...fixed } }),
+    messages('forward', guarded),
+    messages('forward', guarded, { from: { connection: '2'.repeat(32), ...fixed } }),
   ]);
   expect(documents).toMatchObject([
     { host: { name: 'node1' }, orchestrator: { cluster: { name: 'default' } }, shiplog: { stream: 'stderr' } },
@@ -81,7 +77,7 @@ test("the parts of a long line are one record, with the characters that the cuts
     );
   const [one, two] = [parts('one'), parts('two')];
   const mixed = one.flatMap((part, n) => [part, docker('between'), two[n] ?? part]);
-  const found = await documentsOf(mixed.map((frame) => messages('forward', [frame])));
+  const found = await documentsOf(mixed.map((frame) => messages('forward', [tag, frame])));
   const texts = found.map(({ message }) => message);
   expect(texts.filter((message) => message === 'between')).toHaveLength(3);
   expect(texts.filter((message) => message === line.toString())).toHaveLength(2);
@@ -91,7 +87,7 @@ test("the parts of a long line are one record, with the characters that the cuts
 
 test('a part whose last never comes is a record when the reading ends', async () => {
   const part = docker('x'.repeat(16_384), { partial_message: 'true', partial_id: 'p', partial_last: 'false' });
-  expect(await documentsOf([messages('forward', [part, docker('y')])])).toMatchObject([
+  expect(await documentsOf([messages('forward', [tag, part, docker('y')])])).toMatchObject([
     { message: 'y' },
     { message: 'x'.repeat(16_384) },
   ]);
@@ -100,61 +96,55 @@ test('a part whose last never comes is a record when the reading ends', async ()
 test.each<[string, Buffer, object]>([
   [
     'what reads files',
-    array(pack('app.log'), pack(eventTime(noon / 1000)), pack({ log: 'hi\r\n', stream: 'stderr', n: 2 ** 40 })),
+    array(pack(eventTime(noon / 1000)), pack({ log: 'hi\r\n', stream: 'stderr', n: 2 ** 40 })),
     {
       message: 'hi',
-      fields: { n: 2 ** 40, tag: 'app.log' },
+      fields: { n: 2 ** 40, tag: 't' },
       shiplog: { stream: 'stderr' },
       host: { name: '10.0.0.9' },
     },
   ],
   [
     "a program's record",
-    array(pack('app'), pack(noon / 1e6), pack({ message: 'm', level: 'WARN', host: 'h', nested: { a: [1, null] } })),
-    { message: 'm', log: { level: 'warn' }, host: { name: 'h' }, fields: { nested: { a: [1, null] }, tag: 'app' } },
+    array(pack(noon / 1e6), pack({ message: 'm', level: 'WARN', host: 'h', nested: { a: [1, null] } })),
+    { message: 'm', log: { level: 'warn' }, host: { name: 'h' }, fields: { nested: { a: [1, null] }, tag: 't' } },
   ],
-  [
-    'a record without a text',
-    array(pack('t'), pack(1), pack({ a: 1 })),
-    { message: '{"a":1}', fields: { a: 1, tag: 't' } },
-  ],
+  ['a record without a text', array(pack(1), pack({ a: 1 })), { message: '{"a":1}', fields: { a: 1, tag: 't' } }],
   [
     'an event with what fluent-bit knows beside it',
-    array(pack('t'), array(pack(eventTime(noon / 1000 - 5000)), pack({})), pack({ log: 'x' })),
+    array(array(pack(eventTime(noon / 1000 - 5000)), pack({})), pack({ log: 'x' })),
     { '@timestamp': '2026-11-24T11:59:55.000Z', message: 'x' },
   ],
   [
     'integers of 64 bits',
-    array(pack('t'), pack(1), map({ log: pack('x'), n: Buffer.from('cfffffffffffffffff', 'hex') })),
+    array(pack(1), map({ log: pack('x'), n: Buffer.from('cfffffffffffffffff', 'hex') })),
     { fields: { n: '18446744073709551615', tag: 't' } },
   ],
   [
     'keys that JavaScript means something by',
-    array(pack('t'), pack(1), map({ log: pack('x'), ['__proto__']: pack('p'), constructor: pack('c') })),
+    array(pack(1), map({ log: pack('x'), ['__proto__']: pack('p'), constructor: pack('c') })),
     { fields: JSON.parse('{"__proto__":"p","constructor":"c","tag":"t"}') },
   ],
   [
     'bytes that are no UTF-8',
-    array(
-      pack(tag),
-      pack(1),
-      map({ container_id: pack(id), source: pack('stdout'), log: text(Buffer.from([0x61, 0xff])) }),
-    ),
+    array(pack(1), map({ container_id: pack(id), source: pack('stdout'), log: text(Buffer.from([0x61, 0xff])) })),
     { message: 'a\ufffd', tags: ['invalid_utf8'] },
   ],
   [
     'more keys than anyone logs',
-    array(pack('t'), pack(1), pack(Object.fromEntries(Array.from({ length: 1001 }, (_, n) => [`k${n}`, n])))),
+    array(pack(1), pack(Object.fromEntries(Array.from({ length: 1001 }, (_, n) => [`k${n}`, n])))),
     { message: expect.stringMatching(/^\{"k0":0,/), fields: { tag: 't' } },
   ],
 ])('%s', async (_, frame, expected) => {
-  const [document] = await documentsOf([messages('forward', [frame])]);
+  const [document] = await documentsOf([messages('forward', ['t', frame])]);
   expect(document).toMatchObject(expected);
 });
 
 test('a time without a fraction, close to the arrival, is the arrival; one far from it is not believed', async () => {
-  const at = (time: unknown): Buffer => array(pack('t'), pack(time), pack({ log: 'x' }));
-  const found = await documentsOf([messages('forward', [at(noon / 1e6 - 1), at(noon / 1e6 - 60), at(1), at('x')])]);
+  const at = (time: unknown): Buffer => array(pack(time), pack({ log: 'x' }));
+  const found = await documentsOf([
+    messages('forward', ['t', at(noon / 1e6 - 1), at(noon / 1e6 - 60), at(1), at('x')]),
+  ]);
   expect(found.map((document) => document['@timestamp'])).toEqual([
     '2026-11-24T12:00:00.000Z',
     '2026-11-24T11:59:00.000Z',
@@ -164,7 +154,7 @@ test('a time without a fraction, close to the arrival, is the arrival; one far f
 });
 
 test('what is no event is a record that says so', async () => {
-  const [document] = await documentsOf([messages('forward', [Buffer.from([0xc1, 0x41])])]);
+  const [document] = await documentsOf([messages('forward', ['t', Buffer.from([0xc1, 0x41])])]);
   expect(document).toMatchObject({ message: 'ÁA', tags: ['parse_failure'], error: { message: /forward protocol/ } });
 });
 
@@ -196,17 +186,28 @@ describe('msgpack', () => {
     );
   });
 
-  test('each value of an array has its place', () => {
+  test('each value of a short array has its place', () => {
     fc.assert(
-      fc.property(fc.array(value, { maxLength: 40 }), (values) => {
+      fc.property(fc.array(value, { maxLength: 15 }), (values) => {
         const bytes = pack(values);
-        const places = placesIn(bytes, 0) ?? [];
+        const places = placesIn(bytes) ?? [];
         expect(places).toHaveLength(values.length + 1);
         expect(places.at(-1)).toBe(bytes.length);
         const parts = values.map((one, n) => [pack(one), bytes.subarray(places[n], places[n + 1])] as const);
         for (const [one, part] of parts) expect(part.equals(one)).toBe(true);
       }),
     );
+  });
+
+  test.each([0, 15, 31, 32, 255, 256, 65_535, 65_536])('what a text or an array of %i holds is found', (length) => {
+    expect(bodyOf(pack('x'.repeat(length)))).toEqual({ kind: 'text', bytes: Buffer.from('x'.repeat(length)) });
+    expect(bodyOf(pack(Buffer.alloc(length, 1)))).toEqual({ kind: 'text', bytes: Buffer.alloc(length, 1) });
+    const values = pack(Array.from({ length }, () => 1));
+    expect(bodyOf(values)).toEqual({ kind: 'array', bytes: Buffer.alloc(length, 1) });
+  });
+
+  test.each([1, -1, 1.5, null, true, {}, 2 ** 40])('%j holds neither', (value) => {
+    expect(bodyOf(pack(value))).toBeUndefined();
   });
 
   test.each([
@@ -217,18 +218,18 @@ describe('msgpack', () => {
   ])('%s is %s', (_, bytes, outcome) => {
     expect(new ValueScanner().scan(bytes)).toBe(outcome);
     expect(endOfValue(bytes, 0)).toBeUndefined();
-    expect(readForwardEvent(bytes, noon)).toBeUndefined();
+    expect(readForwardEvent('t', bytes, noon)).toBeUndefined();
   });
 
   test('whatever the bytes, reading them as an event does not throw', () => {
-    const events = fc.tuple(value, value, value).map((all) => pack(all));
+    const events = fc.tuple(value, value).map((all) => pack(all));
     const damaged = fc.tuple(events, fc.nat(), fc.nat({ max: 255 })).map(([bytes, at, byte]) => {
       bytes[at % bytes.length] = byte;
       return bytes;
     });
     fc.assert(
       fc.property(fc.oneof(events, damaged, fc.uint8Array({ maxLength: 60 })), (bytes) => {
-        const read = readForwardEvent(bytes, noon);
+        const read = readForwardEvent('t', bytes, noon);
         if (read !== undefined) expect(() => JSON.stringify(read)).not.toThrow();
       }),
       { numRuns: 2000 },
