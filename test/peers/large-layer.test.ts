@@ -1,7 +1,8 @@
-import { expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { digestOf, generate, send, told } from './support/generated.ts';
 import { longTest } from './support/long.ts';
 import { type Shiplog, startShiplog } from './support/shiplog.ts';
+import { type Store, stores } from './support/stores.ts';
 
 const GiB = 1024 ** 3;
 
@@ -37,16 +38,17 @@ async function roundTrip(shiplog: Shiplog, size: number): Promise<void> {
   }
 }
 
-const stores = [{ name: 'disk', start: () => startShiplog('open') }];
+describe.each(stores)('on $store', ({ store, start }) => {
+  let place: Store;
+  beforeAll(async () => {
+    place = await start();
+  }, 600_000);
+  afterAll(() => place[Symbol.asyncDispose]());
 
-for (const { name, start } of stores) {
-  test(`a layer of 64 MiB goes in and comes back, on ${name}`, async () => {
-    await using shiplog = await start();
-    await roundTrip(shiplog, GiB / 16);
-  });
-
-  longTest(`a layer of 5.1 GiB goes in and comes back, on ${name}`, async () => {
-    await using shiplog = await start();
-    await roundTrip(shiplog, Math.round(5.1 * GiB));
-  });
-}
+  const holds = async (size: number): Promise<void> => {
+    await using shiplog = await startShiplog('open', await place.settings());
+    await roundTrip(shiplog, size);
+  };
+  test('a layer of 64 MiB goes in and comes back', () => holds(GiB / 16));
+  longTest(`a layer of 5.1 GiB goes in and comes back, on ${store}`, () => holds(Math.round(5.1 * GiB)));
+});
