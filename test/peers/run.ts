@@ -19,6 +19,7 @@ const peers: ReadonlyMap<string, readonly string[]> = new Map([
   ['registry2', ['docker-registry']],
   ['registry3', []],
   ['elasticsearch', []],
+  ['s3', []],
   ['conformance', []],
   ['crane', []],
   ['oras', []],
