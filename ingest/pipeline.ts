@@ -1,26 +1,21 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Block } from './block.ts';
 import type { Log } from './log.ts';
-import { openTcpListener } from './listeners/tcp.ts';
-import type { ListenAddress, Listener } from './listeners/listener.ts';
-import { openUdpListener } from './listeners/udp.ts';
+import { openListeners, type SyslogAddresses, type SyslogOptions } from './listeners/open.ts';
 import type { SearchPage, SearchRequest } from './query/search.ts';
 import { type Renderer, Shipper, type SinkTrouble } from './shipper.ts';
 import { openDeadLetters } from './sinks/dead-letters.ts';
 import type { Sink } from './sinks/sink.ts';
 import type { Journal } from './spool/journal.ts';
-import { openSpool, type Spool, type SpoolTotals } from './spool/spool.ts';
+import { openSpool, type Spool, type SpoolTotals, type WhenFull } from './spool/spool.ts';
 
 /** How the pipeline is opened. Sizes in bytes, times in ms. */
 export interface PipelineOptions {
   /** The folder that `spool/` and `dead-letters/` lie in. */
   readonly data: string;
-  readonly syslog: {
-    readonly tcp?: ListenAddress;
-    readonly udp?: ListenAddress;
-    readonly maxFrame: number;
-  };
+  readonly syslog: SyslogOptions;
   readonly maxSpoolSize: number;
+  readonly whenSpoolFull: WhenFull;
   /** The cluster of a sender, by its address; undefined: no rule names it. */
   readonly clusterOf: (address: string) => string | undefined;
   readonly renderer: Renderer;
@@ -46,12 +41,14 @@ export interface PipelineStatus {
 /** The log side as a whole: listeners, spool, shippers and sink. */
 export interface Pipeline extends AsyncDisposable {
   /** Where syslog is listened for, with the real ports. */
-  readonly addresses: { readonly tcp?: ListenAddress; readonly udp?: ListenAddress };
+  readonly addresses: SyslogAddresses;
   /** Resolves when the block is durable. @throws {SpoolError} it was not taken. */
   accept(block: Block): Promise<void>;
   /** @throws {SinkError} when the sink is away. */
   search(request: SearchRequest, signal: AbortSignal): Promise<SearchPage>;
   status(): PipelineStatus;
+  /** Reads again what can change while it runs: certificates. */
+  reload(): Promise<void>;
   /** Ends the listeners, within the grace. Blocks are still accepted. Disposing does this first. */
   drain(): Promise<void>;
 }
@@ -70,31 +67,32 @@ export async function openPipeline(options: PipelineOptions): Promise<Pipeline> 
   const deadLetters = stack.use(
     await openDeadLetters({ directory: `${data}/dead-letters`, maxBytes: deadLetterBytes, log }),
   );
-  const spool = stack.use(await openSpool({ directory: `${data}/spool`, maxSize: options.maxSpoolSize, log }));
+  const spool = stack.use(
+    await openSpool({
+      directory: `${data}/spool`,
+      maxSize: options.maxSpoolSize,
+      whenFull: options.whenSpoolFull,
+      log,
+    }),
+  );
   let graceEnds = 0;
   const shipper = new Shipper({ renderer, sink, deadLetters, log });
   stack.use(ship(spool, shipper, () => Math.max(0, graceEnds - performance.now()), log));
 
-  const listeners = new Map<'tcp' | 'udp', Listener>();
-  const { tcp, udp, maxFrame } = options.syslog;
+  const listeners = stack.use(await openListeners(options.syslog, { spool, clusterOf, log }));
   let draining: Promise<void> | undefined;
   const drain = (): Promise<void> => {
     draining ??= (async () => {
       graceEnds = performance.now() + options.shutdownGrace;
-      await Promise.all([...listeners.values()].map((listener) => listener.drain(options.shutdownGrace)));
-      await Promise.all([...listeners.values()].map((listener) => listener[Symbol.asyncDispose]()));
+      await listeners.drain(options.shutdownGrace);
     })();
     return draining;
   };
   stack.defer(drain);
-  const common = { spool, maxFrame, clusterOf, log };
-  if (tcp !== undefined) listeners.set('tcp', await openTcpListener({ ...common, listen: tcp }));
-  if (udp !== undefined) listeners.set('udp', await openUdpListener({ ...common, listen: udp }));
 
   const parts = stack.move();
-  const [boundTcp, boundUdp] = [listeners.get('tcp')?.address, listeners.get('udp')?.address];
   return {
-    addresses: { ...(boundTcp && { tcp: boundTcp }), ...(boundUdp && { udp: boundUdp }) },
+    addresses: listeners.addresses,
     accept: (block) => spool.append(block),
     search: (request, signal) => sink.search(request, signal),
     status: () => {
@@ -104,9 +102,10 @@ export async function openPipeline(options: PipelineOptions): Promise<Pipeline> 
         spoolSize: spool.size,
         spoolFull: spool.full,
         ...(trouble !== undefined && { trouble }),
-        listeners: Object.fromEntries([...listeners].map(([name, { counters }]) => [name, counters])),
+        listeners: listeners.counters,
       };
     },
+    reload: () => listeners.reload(),
     drain,
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
   };

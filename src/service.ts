@@ -2,6 +2,8 @@ import { mkdir } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import type { Logger } from 'pino';
 import type { ImageLookup } from '../ingest/images.ts';
+import { CertificateError } from '../ingest/listeners/certificate.ts';
+import { ListenerError } from '../ingest/listeners/open.ts';
 import { StorageError } from '../storage/errors.ts';
 import { openStore } from '../storage/store.ts';
 import { authenticate, makeUser } from './auth/authenticate.ts';
@@ -41,6 +43,8 @@ export interface Service extends AsyncDisposable {
   readonly syslog: LogPipeline['addresses'];
   /** Who gets in at this moment. */
   readonly access: Access['mode'];
+  /** Reads again what can change while it runs. */
+  reload(): Promise<void>;
 }
 
 /** What a service is started with beside its configuration. */
@@ -139,28 +143,35 @@ export async function startService(config: Config, { log, openPipeline = openLog
     get access() {
       return userFile.access.mode;
     },
+    reload: () => pipeline.reload(),
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
   };
 }
 
-/** Node names the call that failed: `listen` of a TCP socket, `bind` of a UDP one. */
+/** Names the key that says where is listened, or the file that cannot be used. */
 function explainSyslog({ ingest: { syslog } }: Config, error: unknown): never {
-  const call = error instanceof Error && 'syscall' in error ? error.syscall : undefined;
-  const key = call === 'listen' ? 'tcp' : call === 'bind' ? 'udp' : undefined;
-  const address = key === undefined ? 'off' : syslog[key];
-  throw address === 'off' ? error : explainListen(`ingest.syslog.${key}`, address, error);
+  if (!(error instanceof ListenerError)) throw error;
+  const { listener, cause } = error;
+  const parts = { cert: 'cert', key: 'key', clientCa: 'client_ca' } as const;
+  if (cause instanceof CertificateError) {
+    throw new StartError(`ingest.syslog.tls.${parts[cause.part]}: ${cause.message}`, { cause });
+  }
+  const [key, place] = listener === 'tls' ? ['tls.listen', syslog.tls.listen] : [listener, syslog[listener]];
+  throw place === undefined || place === 'off' ? cause : explainListen(`ingest.syslog.${key}`, place, cause);
 }
 
 /** Why a listener could not start, by the key that says where it listens. */
-function explainListen(key: string, address: ListenAddress, error: unknown): unknown {
+function explainListen(key: string, address: ListenAddress | string, error: unknown): unknown {
   const reasons = {
     EADDRINUSE: 'another process listens there already',
     EADDRNOTAVAIL: 'this machine has no such address',
     EACCES: 'this user may not listen there',
     ENOTFOUND: 'there is no such host',
+    ENOENT: 'there is no such folder',
   };
+  const place = typeof address === 'string' ? address : formatAddress(address);
   for (const [code, reason] of Object.entries(reasons)) {
-    if (hasCode(error, code)) return new StartError(`${key} is ${formatAddress(address)}: ${reason}`, { cause: error });
+    if (hasCode(error, code)) return new StartError(`${key} is ${place}: ${reason}`, { cause: error });
   }
   return error;
 }

@@ -3,6 +3,7 @@ import type { Block, Source } from '../block.ts';
 import type { Log } from '../log.ts';
 import { SpoolError } from '../spool/errors.ts';
 import type { Budget } from './budget.ts';
+import type { Fairness, Load } from './fairness.ts';
 import { Framer, type Piece } from './framing.ts';
 import { arrival, type ListenerOptions } from './listener.ts';
 
@@ -24,12 +25,19 @@ export interface ConnectionOptions {
   readonly window: number;
   /** The uncommitted bytes of all connections; while it is exceeded, nothing more is read. */
   readonly budget: Budget;
+  /** Who waits while the spool fills up, and what this one brings. */
+  readonly fairness: Fairness;
+  readonly load: Load;
   readonly counters: ConnectionCounters;
   readonly log: Log;
   /** Aborts the waiting for a spool that is full. */
   readonly signal: AbortSignal;
   /** Told by how many bytes the memory of the unfinished frame changed. */
   readonly onHeld: (change: number) => void;
+  /** Told that what comes first cannot be a sender's. */
+  readonly onRefused: (reason: string) => void;
+  /** Ends the socket so that its peer knows what was not read. */
+  readonly reset: () => void;
 }
 
 /** From one socket to the spool, in order. It is not read while the spool is full or too much is uncommitted. */
@@ -97,16 +105,22 @@ export class Connection {
     const { counters } = this.#options;
     counters.bytes += socket.readableLength;
     counters.lostBytes += socket.readableLength;
-    // After a FIN Docker's driver would lose its next line; after a reset it connects again, and sends it again.
-    if (!socket.destroyed) socket.resetAndDestroy();
+    this.#options.reset();
   }
 
   readonly #read = (chunk: Buffer): void => {
+    const { counters, load, onRefused } = this.#options;
     this.#readAt = performance.now();
-    this.#options.counters.bytes += chunk.length;
+    counters.bytes += chunk.length;
+    load.add(chunk.length);
     this.#send(this.#framer.push(chunk));
     this.#tellHeld();
-    this.#steer();
+    if (this.#framer.refused) {
+      counters.lostBytes += chunk.length;
+      onRefused('it is no proxy that may say for whom it sends (ingest.syslog.proxy_protocol)');
+    } else {
+      this.#steer();
+    }
   };
 
   #tellHeld(): void {
@@ -131,12 +145,14 @@ export class Connection {
 
   /** Stops or goes on reading. */
   readonly #steer = (): void => {
-    const { socket, spool, window, budget } = this.#options;
+    const { socket, spool, window, budget, fairness, load } = this.#options;
     if (this.#ended || socket.destroyed) return;
     const stop = this.#refused.length > 0 || this.#recovering || spool.full;
-    if (stop || budget.exceeded || this.#uncommitted > window) {
+    const heavy = !stop && fairness.mustWait(load);
+    if (stop || heavy || budget.exceeded || this.#uncommitted > window) {
       socket.pause();
       if (stop) void this.#recover();
+      else if (heavy) fairness.wait(load, this.#steer);
       else if (budget.exceeded) budget.wait(this.#steer);
     } else if (socket.isPaused() && this.#uncommitted <= window / 2) {
       socket.resume();

@@ -1,24 +1,31 @@
 import type { Block } from '../block.ts';
 import { joinDatagrams, readCount, type Count } from '../parse/frames.ts';
+import { startsHeader } from './proxy-protocol.ts';
 
 /** A run of frames: what a listener makes a block of. Its payload may be a view of what arrived. */
 export type Piece = Pick<Block, 'kind' | 'flags' | 'payload'>;
 
-const LF = 0x0a;
+const [NUL, LF] = [0x00, 0x0a];
 const empty = new Uint8Array(0);
+
+/** `headless`: `lf` or `nul`, whichever ends the first frame. */
+type Framing = 'undecided' | 'headless' | 'lf' | 'nul' | 'octet' | 'proxied';
 
 /**
  * Divides a stream of bytes into runs of whole frames.
  *
  * The framing is decided from the first bytes, and kept: octet counting (RFC 6587 section 3.4.1) if they are a count and
- * a PRI, else LF. A frame over `maxFrame` bytes is cut at each `maxFrame`th byte, whatever the chunks that it came in.
- * Of a counted frame the pieces are of kind `datagrams`, since each needs a length of its own. A bad count turns the
+ * a PRI, else LF. A sender that writes a PRI and no header may end its frames with NUL, as Python's SysLogHandler does:
+ * it does so if its first frame ends with one. Where there is a header, NUL is content: who relays the lines of others must
+ * not have them make frames. A PROXY header is refused, and all that comes behind it. A frame over `maxFrame` bytes is cut at each `maxFrame`th byte, whatever the chunks that it came in.
+ * Of a counted frame the pieces are of kind `datagrams`, since each needs a length of its own; so are frames that end
+ * with NUL. A bad count turns the
  * rest of the stream into LF frames. A count is no content: of a frame that is cut, or that the stream ends in, it is not kept.
  */
 export class Framer {
   readonly #maxFrame: number;
   readonly #onBadCount: () => void;
-  #framing: 'undecided' | 'lf' | 'octet' = 'undecided';
+  #framing: Framing = 'undecided';
   #rest = new Rest();
   /** The frame that the rest belongs to was cut before. */
   #continued = false;
@@ -36,6 +43,11 @@ export class Framer {
     return this.#rest.capacity;
   }
 
+  /** The stream begins with a PROXY header: nothing of it is kept. */
+  get refused(): boolean {
+    return this.#framing === 'proxied';
+  }
+
   /** Takes what arrived; answers what is whole by now. */
   push(chunk: Uint8Array): Piece[] {
     const pieces: Piece[] = [];
@@ -44,18 +56,21 @@ export class Framer {
       this.#framing = decideFraming(bytes);
       if (this.#framing === 'undecided') this.#rest.set(bytes);
       else this.#frame(bytes, pieces);
-    } else if (
-      this.#framing === 'lf' &&
-      chunk.lastIndexOf(LF) < 0 &&
-      this.#rest.length + chunk.length <= this.#maxFrame
-    ) {
-      this.#rest.add(chunk);
-    } else if (this.#framing === 'octet' && this.#rest.length + chunk.length < this.#needed()) {
+    } else if (this.#isMore(chunk)) {
       this.#rest.add(chunk);
     } else {
       this.#frame(this.#rest.take(chunk), pieces);
     }
     return pieces;
+  }
+
+  /** Whether a chunk is but more of the unfinished frame. */
+  #isMore(chunk: Uint8Array): boolean {
+    const length = this.#rest.length + chunk.length;
+    if (this.#framing === 'octet') return length < this.#needed();
+    if (length > this.#maxFrame) return false;
+    const hasLf = this.#framing !== 'nul' && chunk.lastIndexOf(LF) >= 0;
+    return !hasLf && (this.#framing === 'lf' || chunk.lastIndexOf(NUL) < 0);
   }
 
   /** The stream ended: what is left of it. */
@@ -68,7 +83,8 @@ export class Framer {
   /** Cuts the unfinished frame where it is, so that its memory can be freed. */
   cut(): Piece[] {
     const pieces: Piece[] = [];
-    if (this.#framing === 'lf') this.#flush(pieces, { cut: true });
+    if (this.#framing === 'headless') this.#framing = 'lf';
+    if (this.#framing === 'lf' || this.#framing === 'nul') this.#flush(pieces, { cut: true });
     if (this.#framing !== 'octet') return pieces;
     if (this.#remaining === 0) {
       const bytes = this.#rest.take(empty);
@@ -92,13 +108,18 @@ export class Framer {
     const all = { ...flags, ...(this.#continued && { continued: true }) };
     const count = this.#framing === 'octet' && this.#remaining === 0 ? readCount(bytes, 0) : undefined;
     const content = typeof count === 'object' ? bytes.subarray(count.start) : bytes;
-    if (this.#framing === 'octet') pieces.push({ kind: 'datagrams', flags: all, payload: joinDatagrams([content]) });
+    const counted = this.#framing === 'octet' || this.#framing === 'nul';
+    if (counted) pieces.push({ kind: 'datagrams', flags: all, payload: joinDatagrams([content]) });
     else pieces.push({ kind: 'lf-stream', flags: all, payload: bytes });
     this.#continued = flags.cut === true;
   }
 
   #frame(bytes: Uint8Array, pieces: Piece[]): void {
-    if (this.#framing === 'octet') this.#frameCounted(bytes, pieces);
+    if (this.#framing === 'proxied') return;
+    if (this.#framing === 'headless') this.#framing = firstEnd(bytes, this.#maxFrame);
+    if (this.#framing === 'headless') this.#rest.set(bytes);
+    else if (this.#framing === 'octet') this.#frameCounted(bytes, pieces);
+    else if (this.#framing === 'nul') this.#frameStrings(bytes, pieces);
     else this.#frameLines(bytes, pieces);
   }
 
@@ -176,6 +197,28 @@ export class Framer {
     this.#rest.set(bytes.subarray(at));
   }
 
+  #frameStrings(bytes: Uint8Array, pieces: Piece[]): void {
+    let whole: Uint8Array[] = [];
+    const flush = (): void => {
+      if (whole.length > 0) pieces.push({ kind: 'datagrams', flags: {}, payload: joinDatagrams(whole) });
+      whole = [];
+    };
+    let at = 0;
+    for (let found = bytes.indexOf(NUL); ; found = bytes.indexOf(NUL, at)) {
+      const end = found < 0 ? bytes.length : found;
+      for (; end - at > this.#maxFrame; at += this.#maxFrame) {
+        flush();
+        this.#cutCounted(bytes.subarray(at, at + this.#maxFrame), pieces, true);
+      }
+      if (found < 0) break;
+      if (this.#continued) this.#cutCounted(bytes.subarray(at, end), pieces, false);
+      else whole.push(bytes.subarray(at, end));
+      at = end + 1;
+    }
+    flush();
+    this.#rest.set(bytes.subarray(at));
+  }
+
   #cutCounted(bytes: Uint8Array, pieces: Piece[], cut: boolean): void {
     const flags = { ...(cut && { cut: true }), ...(this.#continued && { continued: true }) };
     pieces.push({ kind: 'datagrams', flags, payload: joinDatagrams([bytes]) });
@@ -187,11 +230,28 @@ function addCounted(payload: Uint8Array, pieces: Piece[]): void {
   if (payload.length > 0) pieces.push({ kind: 'octet-stream', flags: {}, payload });
 }
 
-/** `^[1-9]\d{0,6} <\d{1,3}>` is octet counting; what can no more become that is LF. */
-function decideFraming(bytes: Uint8Array): 'undecided' | 'lf' | 'octet' {
-  const head = Buffer.from(bytes.subarray(0, 13)).toString('latin1');
+/** `^[1-9]\d{0,6} <\d{1,3}>` is octet counting; what can no more become that, or a PROXY header, is LF, or ends as it shows. */
+function decideFraming(bytes: Uint8Array): Framing {
+  const starts = startsHeader(bytes);
+  if (starts !== false) return starts === true ? 'proxied' : 'undecided';
+  const head = Buffer.from(bytes.subarray(0, 16)).toString('latin1');
   if (/^[1-9]\d{0,6} <\d{1,3}>/.test(head)) return 'octet';
-  return /^(?:[1-9]\d{0,6}(?: (?:<\d{0,3})?)?)?$/.test(head) ? 'undecided' : 'lf';
+  if (/^(?:[1-9]\d{0,6}(?: (?:<\d{0,3})?)?)?$/.test(head)) return 'undecided';
+  const content = /^<\d{1,3}>(.*)$/s.exec(head)?.[1];
+  if (content === undefined) return /^<\d{0,3}$/.test(head) ? 'undecided' : 'lf';
+  if (header.test(content)) return 'lf';
+  return headerStart.test(content) ? 'undecided' : 'headless';
+}
+
+/** How what follows a PRI begins by RFC 5424, by RFC 3164, and with a time of RFC 3339; and what can become one of them. */
+const header = /^(?:1 |[A-Z][a-z]{2} [ \d]|\d{4}-\d\d-\d\dT)/;
+const headerStart = /^(?:\d{0,4}|\d{4}-(?:\d{0,2}|\d\d-\d{0,2})|[A-Z][a-z]{0,2}|[A-Z][a-z]{2} )$/;
+
+/** What ends the first frame, of `maxFrame` bytes at most: LF, or NUL; `headless` where it is not there yet. */
+function firstEnd(bytes: Uint8Array, maxFrame: number): Framing {
+  const [lf, nul] = [bytes.indexOf(LF), bytes.indexOf(NUL)];
+  if (lf < 0 && nul < 0) return bytes.length > maxFrame ? 'lf' : 'headless';
+  return nul >= 0 && nul <= maxFrame && (lf < 0 || nul < lf) ? 'nul' : 'lf';
 }
 
 /** Bytes of an unfinished frame, in memory of their own that doubles as it grows: tiny chunks must not cost more. */

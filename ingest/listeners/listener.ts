@@ -1,5 +1,6 @@
 import type { Log } from '../log.ts';
 import type { Spool } from '../spool/spool.ts';
+import type { Gate } from './gate.ts';
 
 /** Where a listener listens. Port 0: any that is free. */
 export interface ListenAddress {
@@ -9,22 +10,27 @@ export interface ListenAddress {
 
 /** What each listener needs. */
 export interface ListenerOptions {
-  readonly listen: ListenAddress;
-  readonly spool: Pick<Spool, 'append' | 'full' | 'untilWritable'>;
+  readonly spool: Pick<Spool, 'append' | 'full' | 'level' | 'untilWritable'>;
   /** The longest frame, in bytes; a longer one is cut into pieces. */
   readonly maxFrame: number;
   /** The cluster that the configuration gives to an address. */
   readonly clusterOf: (address: string) => string | undefined;
+  /** Who may send; one for all listeners. */
+  readonly gate: Gate;
   readonly log: Log;
 }
 
-/** Takes messages from a network to the spool. */
+/** Takes messages to the spool. */
 export interface Listener extends AsyncDisposable {
-  /** With the real port. */
-  readonly address: ListenAddress;
   readonly counters: Readonly<Record<string, number>>;
   /** Ends it, within `grace` ms or so; what it took is in the spool when this resolves. */
   drain(grace: number): Promise<void>;
+}
+
+/** Takes them from a network. */
+export interface NetworkListener extends Listener {
+  /** With the real port. */
+  readonly address: ListenAddress;
 }
 
 /** Now, in µs since 1970. */

@@ -6,10 +6,11 @@ import type { Source } from '../block.ts';
 import { BoundedMap } from '../parse/bounded-map.ts';
 import { joinDatagrams } from '../parse/frames.ts';
 import { plainAddress } from '../parse/tagger.ts';
-import { arrival, type ListenAddress, type Listener, type ListenerOptions } from './listener.ts';
+import { arrival, type ListenAddress, type ListenerOptions, type NetworkListener } from './listener.ts';
 
 /** Bounds of a UDP listener, each with a default. Sizes in bytes. */
 export interface UdpListenerOptions extends ListenerOptions {
+  readonly listen: ListenAddress;
   /** Bytes that may wait for their commit; beyond it datagrams are dropped. 16 MiB. */
   readonly window?: number;
   /** The kernel's buffer; it may give less. 4 MiB. */
@@ -23,7 +24,7 @@ const mostSources = 10_000;
  * Syslog over UDP (RFC 5426): a message a datagram. A datagram is no longer than 64 KiB, and so never cut.
  * @throws the system's error where it cannot listen there.
  */
-export async function openUdpListener(options: UdpListenerOptions): Promise<Listener> {
+export async function openUdpListener(options: UdpListenerOptions): Promise<NetworkListener> {
   const { host, port } = options.listen;
   const socket = createSocket({
     type: isIPv6(host) ? 'udp6' : 'udp4',
@@ -37,11 +38,11 @@ export async function openUdpListener(options: UdpListenerOptions): Promise<List
   return listener;
 }
 
-class UdpListener implements Listener {
+class UdpListener implements NetworkListener {
   readonly #socket: Socket;
   readonly #options: UdpListenerOptions;
   readonly #sources = new BoundedMap<string, Source>(mostSources);
-  readonly #counts = { datagrams: 0, bytes: 0, droppedDatagrams: 0, droppedBytes: 0 };
+  readonly #counts = { datagrams: 0, bytes: 0, droppedDatagrams: 0, droppedBytes: 0, refusedDatagrams: 0 };
   /** What came in this turn of the event loop. */
   #turn = new Map<Source, Buffer[]>();
   #waiting = 0;
@@ -81,6 +82,11 @@ class UdpListener implements Listener {
 
   #receive(message: Buffer, from: RemoteInfo): void {
     const { spool, window = 16 * 1024 * 1024 } = this.#options;
+    const source = this.#sourceOf(from);
+    if (source === undefined) {
+      this.#counts.refusedDatagrams += 1;
+      return;
+    }
     this.#counts.datagrams += 1;
     this.#counts.bytes += message.length;
     if (spool.full || this.#waiting + message.length > window) {
@@ -89,17 +95,18 @@ class UdpListener implements Listener {
     }
     this.#waiting += message.length;
     if (this.#turn.size === 0) setImmediate(() => this.#flush());
-    const source = this.#sourceOf(from);
     const datagrams = this.#turn.get(source);
     if (datagrams === undefined) this.#turn.set(source, [message]);
     else datagrams.push(message);
   }
 
-  #sourceOf({ address, port }: RemoteInfo): Source {
+  /** Undefined: the sender is refused. */
+  #sourceOf({ address, port }: RemoteInfo): Source | undefined {
     const key = `${address} ${port}`;
     const known = this.#sources.get(key);
     if (known !== undefined) return known;
     const peer = { address: plainAddress(address), port };
+    if (!this.#options.gate.allows(peer.address)) return undefined;
     const cluster = this.#options.clusterOf(peer.address);
     const connection = randomBytes(16).toString('hex');
     const source: Source = { listener: 'syslog-udp', connection, peer, ...(cluster !== undefined && { cluster }) };

@@ -47,8 +47,10 @@ import { SegmentWriter } from './writer.ts';
 export interface SpoolOptions {
   /** Made if need be. */
   readonly directory: string;
-  /** Of all files; once they have as much, nothing is taken. */
+  /** Of all files. */
   readonly maxSize: number;
+  /** What becomes of it when it is full: nothing is taken, or the oldest segments are dropped to make room. */
+  readonly whenFull?: WhenFull;
   readonly log: Log;
   readonly segmentSize?: number;
   readonly fileSystem?: FileSystem;
@@ -57,6 +59,9 @@ export interface SpoolOptions {
   /** A clock in µs since 1970. */
   readonly now?: () => number;
 }
+
+/** `block` unless it is said. */
+export type WhenFull = 'block' | 'drop-oldest';
 
 /** The ledger over all directories, with what is left to be read. */
 export interface SpoolTotals extends Ledger {
@@ -86,7 +91,13 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
   });
   const checkpoint = { position: { segment: 0, offset: 0 }, unfinished: [], ledger: emptyLedger() };
   const live = new Journal(id, context, lock, writer, checkpoint);
-  return new Spool(options.maxSize, context, takeLock, writer, live);
+  return new Spool(
+    { maxSize: options.maxSize, whenFull: options.whenFull ?? 'block' },
+    context,
+    takeLock,
+    writer,
+    live,
+  );
 }
 
 /** Makes the directory of this life, and locks it. `now` in µs since 1970. */
@@ -120,6 +131,8 @@ export class Spool implements AsyncDisposable {
   /** This life's own directory. */
   readonly live: Journal;
   readonly #maxSize: number;
+  /** It makes room by itself, by dropping what is oldest. */
+  readonly dropsOldest: boolean;
   readonly #context: JournalContext;
   readonly #takeLock: TakeLock;
   readonly #writer: SegmentWriter;
@@ -128,8 +141,15 @@ export class Spool implements AsyncDisposable {
   #failedUntil = 0;
   #warned = 0;
 
-  constructor(maxSize: number, context: JournalContext, takeLock: TakeLock, writer: SegmentWriter, live: Journal) {
+  constructor(
+    { maxSize, whenFull }: { readonly maxSize: number; readonly whenFull: WhenFull },
+    context: JournalContext,
+    takeLock: TakeLock,
+    writer: SegmentWriter,
+    live: Journal,
+  ) {
     this.#maxSize = maxSize;
+    this.dropsOldest = whenFull === 'drop-oldest';
     this.#context = context;
     this.#takeLock = takeLock;
     this.#writer = writer;
@@ -155,6 +175,11 @@ export class Spool implements AsyncDisposable {
   /** Bytes of all files that this process answers for. */
   get size(): number {
     return [this.live, ...this.#orphans.values()].reduce((sum, { size }) => sum + size, 0);
+  }
+
+  /** How much of its size is taken: 1 is all. */
+  get level(): number {
+    return this.size / this.#maxSize;
   }
 
   /** Whether nothing is taken at the moment. */

@@ -4,11 +4,11 @@ import { makeUser } from '../auth/authenticate.ts';
 import type { Command } from './command.ts';
 import { openLog } from '../log.ts';
 import { parseOptions } from './options.ts';
-import { catchEndSignals } from './signals.ts';
+import { catchEndSignals, onHangUp } from './signals.ts';
 
 const usage = `Usage: shiplog [serve] [--config FILE]
 
-Runs the server until it gets SIGTERM or SIGINT; a second one ends it at once.
+Runs the server until it gets SIGTERM or SIGINT; a second one ends it at once. At SIGHUP it reads certificates again.
 The log is JSON on stdout, a line each; what is running where is also told on stderr, if that is a terminal.
 `;
 
@@ -26,6 +26,7 @@ export const serve: Command = async ({ args, env, stdout, stderr }) => {
   const log = openLog();
   using ending = catchEndSignals();
   const service = await startService(config, { log });
+  using _reloading = onHangUp(() => service.reload());
 
   const summary = summarize(config, service);
   if (stderr.isTTY === true) stderr.write(`shiplog is running\n${render(summary)}`);
@@ -52,6 +53,8 @@ function summarize(config: Config, service: Service): Record<string, string> {
     http: `http://${formatAddress(service.http)}`,
     'syslog tcp': place(service.syslog.tcp),
     'syslog udp': place(service.syslog.udp),
+    'syslog tls': place(service.syslog.tls),
+    'syslog unix': service.syslog.unix ?? 'off',
     data,
     images: storage.driver === 's3' ? `the bucket ${storage.s3.bucket}` : storage.disk.root,
     logs: logs.sink === 'embedded' ? 'embedded store' : `Elasticsearch at ${logs.elasticsearch.nodes.join(', ')}`,
@@ -61,6 +64,6 @@ function summarize(config: Config, service: Service): Record<string, string> {
 
 function render(summary: Record<string, string>): string {
   return Object.entries(summary)
-    .map(([name, value]) => `  ${name.padEnd(10)}  ${value}\n`)
+    .map(([name, value]) => `  ${name.padEnd(11)}  ${value}\n`)
     .join('');
 }

@@ -22,3 +22,10 @@ export function catchEndSignals(): EndSignals {
   for (const name of signals) process.on(name, caught);
   return { first, signal: ending.signal, [Symbol.dispose]: letGo };
 }
+
+/** Runs something at each SIGHUP, which would end the process without it. */
+export function onHangUp(run: () => Promise<void>): Disposable {
+  const caught = (): void => void run();
+  process.on('SIGHUP', caught);
+  return { [Symbol.dispose]: () => void process.off('SIGHUP', caught) };
+}

@@ -1,6 +1,6 @@
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
-import { address, duration, glob, network, optionalAddress, origin, path, size } from './values.ts';
+import { address, count, duration, glob, network, optionalAddress, origin, path, size } from './values.ts';
 
 /** What relative paths start at where there is no configuration file. */
 export const packageRoot = resolve(import.meta.dirname, '../..');
@@ -18,6 +18,8 @@ function secret(least = 1) {
 const text = z.string({ error: 'expected a text' }).min(1, { error: 'expected a text that is not empty' });
 const flag = z.boolean({ error: 'expected true or false' });
 
+const networks = z.array(network, { error: 'expected a list of networks' }).default([]);
+
 const rule = z.strictObject({
   repositories: z.union([glob, z.array(glob)], { error: 'expected a pattern of names such as team-a/**, or a list' }),
   users: z.array(text, { error: 'expected a list of users, of * (who logged in) or anonymous' }),
@@ -32,11 +34,9 @@ const streamPart = z
   .regex(/^[a-z\d][a-z\d_.]{0,99}$/, { error: 'expected lower-case letters, digits, _ and . (no hyphen)' });
 
 // S3 User Guide, "General purpose bucket naming rules".
-const bucket = z
-  .string({ error: 'expected the name of a bucket' })
-  .regex(/^[a-z\d][a-z\d.-]{1,61}[a-z\d]$/, {
-    error: 'expected the name of a bucket: lower-case letters, digits, . and -',
-  });
+const bucket = z.string({ error: 'expected the name of a bucket' }).regex(/^[a-z\d][a-z\d.-]{1,61}[a-z\d]$/, {
+  error: 'expected the name of a bucket: lower-case letters, digits, . and -',
+});
 
 /** Those from which an object can be read at once. */
 const storageClass = z.enum(
@@ -58,7 +58,7 @@ export function configSchema(base: string) {
       .strictObject({
         listen: address.prefault('127.0.0.1:5000'),
         public_url: origin.optional(),
-        trusted_proxies: z.array(network, { error: 'expected a list of networks' }).default([]),
+        trusted_proxies: networks,
         idle_timeout: duration.prefault('60s'),
         shutdown_grace: duration.prefault('8s'),
       })
@@ -114,10 +114,28 @@ export function configSchema(base: string) {
           .strictObject({
             tcp: optionalAddress.prefault('127.0.0.1:5514'),
             udp: optionalAddress.prefault('127.0.0.1:5514'),
+            unix: path(base).optional(),
+            tls: z
+              .strictObject({
+                listen: optionalAddress.prefault('off'),
+                cert: path(base).optional(),
+                key: path(base).optional(),
+                client_ca: path(base).optional(),
+              })
+              .prefault({}),
+            proxy_protocol: networks,
+            allow: networks,
+            max_connections: count.prefault(10_000),
+            max_connections_per_source: count.prefault(1000),
             max_frame: size.prefault('1MiB'),
           })
           .prefault({}),
-        spool: z.strictObject({ max_size: size.prefault('8GiB') }).prefault({}),
+        spool: z
+          .strictObject({
+            max_size: size.prefault('8GiB'),
+            when_full: z.enum(['block', 'drop-oldest'], { error: 'expected block or drop-oldest' }).default('block'),
+          })
+          .prefault({}),
         tags: z
           .strictObject({
             cluster: text.default('default'),
@@ -182,29 +200,28 @@ export interface Config extends DeepReadonly<Omit<Parsed, 'auth' | 'storage' | '
 
 type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;
 
+/** A key, and what is wrong with it. */
+interface Problem {
+  readonly key: string;
+  readonly message: string;
+}
+
 /** What is wrong with keys together, though each is right by itself. */
-export function contradictions({ storage, logs }: Parsed): { key: string; message: string }[] {
-  return [...contradictionsOfStorage(storage), ...contradictionsOfLogs(logs)];
+export function contradictions({ ingest, logs }: Parsed): Problem[] {
+  return [...syslogProblems(ingest.syslog), ...(logs.sink === 'elasticsearch' ? sinkProblems(logs.elasticsearch) : [])];
 }
 
-function contradictionsOfStorage({ driver, s3 }: Parsed['storage']): { key: string; message: string }[] {
-  if (driver !== 's3') return [];
-  const problems: { key: string; message: string }[] = [];
-  const add = (key: string, message: string) => problems.push({ key: `storage.s3.${key}`, message });
-  const { bucket, access_key_id: id, secret_access_key: secret, sse, kms_key_id: kmsKey } = s3;
-  if (bucket === undefined) add('bucket', 'storage.driver is s3, so this must name a bucket');
-  if (id !== undefined && secret === undefined)
-    add('secret_access_key', 'there is an access_key_id, so this is needed too');
-  if (id === undefined && secret !== undefined)
-    add('access_key_id', 'there is a secret_access_key, so this is needed too');
-  if (kmsKey !== undefined && sse !== 'aws:kms') add('kms_key_id', 'this is of use only where sse is aws:kms');
-  return problems;
+function syslogProblems({ tls }: Parsed['ingest']['syslog']): Problem[] {
+  const missing = (['cert', 'key'] as const).filter((part) => tls[part] === undefined);
+  if (tls.listen === 'off') return [];
+  return missing.map((part) => ({
+    key: `ingest.syslog.tls.${part}`,
+    message: 'tls.listen is set, so this is needed too',
+  }));
 }
 
-function contradictionsOfLogs(logs: Parsed['logs']): { key: string; message: string }[] {
-  if (logs.sink !== 'elasticsearch') return [];
-  const { nodes, username, password, api_key: apiKey } = logs.elasticsearch;
-  const problems: { key: string; message: string }[] = [];
+function sinkProblems({ nodes, username, password, api_key: apiKey }: ElasticsearchConfig): Problem[] {
+  const problems: Problem[] = [];
   const add = (key: string, message: string) => problems.push({ key: `logs.elasticsearch.${key}`, message });
   if (nodes.length === 0) add('nodes', 'logs.sink is elasticsearch, so this must name at least one node');
   if (apiKey !== undefined && username !== undefined) add('api_key', 'give this or a username, not both');

@@ -69,6 +69,16 @@ export const size = textual('expected a size such as 512KiB, 64MiB or 8GiB', par
   formatAmount(bytes, sizes),
 );
 
+/** How many of something there may be. */
+export const count = z.codec(z.union([z.number(), z.string()], { error: 'expected a number such as 1000' }), z.int(), {
+  decode: (value, context) => {
+    if (/^[1-9]\d{0,8}$/.test(String(value))) return Number(value);
+    context.issues.push({ code: 'custom', input: value, message: 'expected a number such as 1000' });
+    return z.NEVER;
+  },
+  encode: (value) => value,
+});
+
 /** `host:port`. Port 0 is any that is free. */
 export const address = textual('expected host:port, such as 127.0.0.1:5000 or [::1]:5000', parseAddress, formatAddress);
 

@@ -3,12 +3,13 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { ImageLookup } from '../../ingest/images.ts';
 import { createRenderer, type Renderer } from '../../ingest/parse/documents.ts';
+import type { SyslogOptions } from '../../ingest/listeners/open.ts';
 import { openPipeline, type Pipeline } from '../../ingest/pipeline.ts';
 import { openElasticsearch } from '../../ingest/sinks/elasticsearch.ts';
 import { openEmbedded } from '../../ingest/sinks/embedded.ts';
 import type { Sink } from '../../ingest/sinks/sink.ts';
 import type { Config } from '../config.ts';
-import { clusterRules } from '../networks.ts';
+import { blockList, clusterRules, contains } from '../networks.ts';
 import type { LogPipeline } from './pipeline.ts';
 
 /** Opens the log side as the configuration has it. */
@@ -22,11 +23,11 @@ export async function openLogs(
   const { cluster: fallback, sources } = ingest.tags;
   const clusters = { fallback, reserved: new Set(sources.map(({ cluster }) => cluster)) };
   const renderer = createRenderer({ clusters, dataset, namespace, lookup, log });
-  const { tcp, udp, max_frame: maxFrame } = ingest.syslog;
   const pipeline = await openPipeline({
     data,
-    syslog: { maxFrame, ...(tcp !== 'off' && { tcp }), ...(udp !== 'off' && { udp }) },
+    syslog: syslogOptions(ingest.syslog),
     maxSpoolSize: ingest.spool.max_size,
+    whenSpoolFull: ingest.spool.when_full,
     clusterOf: clusterRules(sources),
     renderer,
     sink: await openSink(config, log),
@@ -34,6 +35,24 @@ export async function openLogs(
     log,
   });
   return present(pipeline, renderer);
+}
+
+function syslogOptions(syslog: Config['ingest']['syslog']): SyslogOptions {
+  const { tcp, udp, unix, tls } = syslog;
+  const [allowed, proxies] = [blockList(syslog.allow), blockList(syslog.proxy_protocol)];
+  const { listen, cert, key, client_ca: clientCa } = tls;
+  const hasTls = listen !== 'off' && cert !== undefined && key !== undefined;
+  return {
+    ...(tcp !== 'off' && { tcp }),
+    ...(udp !== 'off' && { udp }),
+    ...(unix !== undefined && { unix }),
+    ...(hasTls && { tls: { listen, files: { cert, key, ...(clientCa !== undefined && { clientCa }) } } }),
+    maxFrame: syslog.max_frame,
+    allows: (address) => syslog.allow.length === 0 || contains(allowed, address),
+    isProxy: (address) => contains(proxies, address),
+    maxConnections: syslog.max_connections,
+    maxConnectionsPerSource: syslog.max_connections_per_source,
+  };
 }
 
 /** The names that a record has in the embedded store, which has but one stream. */
@@ -64,6 +83,7 @@ function present(pipeline: Pipeline, renderer: Renderer): LogPipeline & AsyncDis
     accept: (block) => pipeline.accept(block),
     search: (request, signal) => pipeline.search(request, signal),
     status: () => ({ ...pipeline.status(), ...renderer.counts }),
+    reload: () => pipeline.reload(),
     drain: () => pipeline.drain(),
     [Symbol.asyncDispose]: () => pipeline[Symbol.asyncDispose](),
   };

@@ -1,8 +1,9 @@
 import { once } from 'node:events';
-import { chmod, chown, mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, chown, copyFile, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
+import { connect } from 'node:tls';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { shiplogProcess, spawnShiplog } from '../support/command.ts';
 import { codeOf, send } from '../support/service.ts';
@@ -73,6 +74,53 @@ test.each(['SHIPLOG_HTTP_LISTEN', 'SHIPLOG_INGEST_SYSLOG_TCP'])(
     });
   },
 );
+
+const certificates = resolve(import.meta.dirname, '../support/certificates');
+
+test('a certificate that cannot be used is told by its key', async () => {
+  const outcome = await shiplogProcess(['serve'], {
+    ...anywhere,
+    SHIPLOG_DATA: join(folder, 'certificate'),
+    SHIPLOG_INGEST_SYSLOG_TLS_LISTEN: '127.0.0.1:0',
+    SHIPLOG_INGEST_SYSLOG_TLS_CERT: join(certificates, 'server.pem'),
+    SHIPLOG_INGEST_SYSLOG_TLS_KEY: join(certificates, 'renewed.key'),
+  });
+  expect(outcome).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/^shiplog: ingest\.syslog\.tls\.key: .*renewed\.key cannot be used: .+\n$/),
+  });
+});
+
+test('at SIGHUP it reads its certificate again, and goes on', async () => {
+  const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
+  const use = async (name: string): Promise<void> => {
+    await copyFile(join(certificates, `${name}.pem`), cert);
+    await copyFile(join(certificates, `${name}.key`), key);
+  };
+  await use('server');
+  await using server = spawnShiplog(['serve'], {
+    ...anywhere,
+    SHIPLOG_DATA: join(folder, 'hang-up'),
+    SHIPLOG_INGEST_SYSLOG_TLS_LISTEN: '127.0.0.1:0',
+    SHIPLOG_INGEST_SYSLOG_TLS_CERT: cert,
+    SHIPLOG_INGEST_SYSLOG_TLS_KEY: key,
+  });
+  const [host, port] = String((await server.logged('started'))['syslog tls']).split(':');
+  const ca = await readFile(join(certificates, 'ca.pem'));
+  const name = async (): Promise<unknown> => {
+    const socket = connect({ host: host ?? '', port: Number(port), ca });
+    await once(socket, 'secureConnect');
+    const { CN } = socket.getPeerCertificate().subject;
+    socket.destroy();
+    return CN;
+  };
+  expect(await name()).toBe('server');
+  await use('renewed');
+  server.kill('SIGHUP');
+  await server.logged('a new certificate is in use for syslog over TLS');
+  expect(await name()).toBe('renewed');
+  expect(await server.end('SIGTERM')).toEqual([0, null]);
+});
 
 test('images that are not this user’s to change are told of at the start, with the command that mends it', async () => {
   const data = join(folder, 'foreign');

@@ -2,41 +2,13 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { expect, type Mock, onTestFinished, test, vi } from 'vitest';
-import { openTcpListener, type TcpListenerOptions } from '../../ingest/listeners/tcp.ts';
-import { openUdpListener, type UdpListenerOptions } from '../../ingest/listeners/udp.ts';
-import type { Listener, ListenerOptions } from '../../ingest/listeners/listener.ts';
+import type { NetworkListener } from '../../ingest/listeners/listener.ts';
 import { SpoolError } from '../../ingest/spool/errors.ts';
 import { FakeSpool } from '../support/fake-spool.ts';
 import { fault, FaultyFileSystem } from '../support/faulty-fs.ts';
+import { client, closed, tcp, udp } from '../support/listeners.ts';
 import { quiet } from '../support/log.ts';
 import { drain, Machine, MemorySink, shipper } from '../support/spool.ts';
-
-type Extra = Partial<Omit<TcpListenerOptions & UdpListenerOptions, 'spool'>>;
-
-const common = {
-  listen: { host: '127.0.0.1', port: 0 },
-  maxFrame: 1024 * 1024,
-  clusterOf: (address: string): string | undefined => (address === '127.0.0.1' ? 'here' : undefined),
-  log: quiet,
-};
-
-const tcp = (spool: ListenerOptions['spool'], extra: Extra = {}): Promise<Listener> =>
-  openTcpListener({ ...common, ...extra, spool });
-const udp = (spool: FakeSpool, extra: Extra = {}): Promise<Listener> => openUdpListener({ ...common, ...extra, spool });
-
-async function client(listener: Listener): Promise<Socket> {
-  const socket = connect(listener.address.port, listener.address.host);
-  socket.on('error', () => undefined);
-  await once(socket, 'connect');
-  return socket;
-}
-
-/** Resolves when it is closed, in whatever way. */
-async function closed(socket: Socket): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  socket.once('close', () => resolve());
-  if (!socket.closed) await promise;
-}
 
 const until = (check: () => void): Promise<void> => vi.waitFor(check, { timeout: 20_000, interval: 5 });
 
@@ -99,7 +71,7 @@ test('while the spool is full a connection is not read, and afterwards nothing i
 });
 
 /** Twelve lines, of which a full spool refuses all but the first; they come in pieces of their own. */
-async function sendIntoFull(listener: Listener, spool: FakeSpool): Promise<{ socket: Socket; lines: string[] }> {
+async function sendIntoFull(listener: NetworkListener, spool: FakeSpool): Promise<{ socket: Socket; lines: string[] }> {
   const socket = await client(listener);
   const lines = Array.from({ length: 12 }, (_, index) => `<1>line ${index}`);
   for (const [index, line] of lines.entries()) {

@@ -39,8 +39,16 @@ function open(
 ): Promise<Pipeline> {
   return openPipeline({
     data,
-    syslog: { ...syslog, maxFrame: 1 << 20 },
+    syslog: {
+      ...syslog,
+      maxFrame: 1 << 20,
+      allows: () => true,
+      isProxy: () => false,
+      maxConnections: 100,
+      maxConnectionsPerSource: 100,
+    },
     maxSpoolSize: 1 << 30,
+    whenSpoolFull: 'block',
     clusterOf: () => undefined,
     renderer: lines,
     sink,
@@ -116,7 +124,8 @@ test('a listener that cannot be bound ends what was opened before it', async () 
   const taken = await open(data.path, new WholeSink(), { tcp: anyPort });
   const sink = new WholeSink();
   await expect(open(data.path, sink, { tcp: taken.addresses.tcp ?? anyPort })).rejects.toMatchObject({
-    code: 'EADDRINUSE',
+    listener: 'tcp',
+    cause: { code: 'EADDRINUSE' },
   });
   expect(sink.ended).toBe(true);
   await taken[Symbol.asyncDispose]();

@@ -48,6 +48,8 @@ export async function shiplogProcess(
 export interface Running extends AsyncDisposable {
   /** The first line of its log that has this message. */
   logged(message: string): Promise<Record<string, unknown>>;
+  /** Sends a signal that does not end it. */
+  kill(signal: NodeJS.Signals): void;
   /** Sends a signal and waits for the end: exit code, or the signal that it died of. */
   end(signal: NodeJS.Signals): Promise<[code: number | null, signal: NodeJS.Signals | null]>;
 }
@@ -70,6 +72,7 @@ export function spawnShiplog(args: readonly string[], env: NodeJS.ProcessEnv): R
         await sleep(10);
       }
     },
+    kill: (signal) => void child.kill(signal),
     async end(signal) {
       child.kill(signal);
       await closed;

@@ -7,6 +7,9 @@ export class FakeSpool {
   readonly blocks: Block[] = [];
   #writable = Promise.withResolvers<void>();
   full = false;
+  /** How much of it is taken, as it says. */
+  level = 0;
+  dropsOldest = false;
 
   async append(block: Block): Promise<void> {
     await new Promise(setImmediate);

@@ -69,6 +69,8 @@ export class FakePipeline implements LogPipeline, AsyncDisposable {
     return this.blocks.flatMap(({ payload }) => Buffer.from(payload).toString().split('\n').slice(0, -1));
   }
 
+  async reload(): Promise<void> {}
+
   async drain(): Promise<void> {
     this.drained = true;
   }

@@ -1,0 +1,114 @@
+import type { Socket } from 'node:net';
+import { createServer, type Server, type TLSSocket } from 'node:tls';
+import type { Log } from '../log.ts';
+import { type Certificate, type CertificateFiles, isSame, readCertificate } from './certificate.ts';
+import { GreetingError } from './greeting.ts';
+import type { ListenAddress, NetworkListener } from './listener.ts';
+import { StreamListener, type StreamListenerOptions } from './stream.ts';
+import { createTcpServer, listen } from './tcp.ts';
+
+/** What a TLS listener needs besides. Times in ms, each with a default. */
+export interface TlsListenerOptions extends StreamListenerOptions {
+  readonly listen: ListenAddress;
+  readonly files: CertificateFiles;
+  /** How long a handshake may take. 10 seconds. */
+  readonly handshakeTimeout?: number;
+  /** How often it is looked whether the files have changed. 30 seconds. */
+  readonly lookEvery?: number;
+}
+
+/** A listener whose certificate may change. */
+export interface TlsListener extends NetworkListener {
+  /** Reads the certificate again; connections go on. Where it cannot be used the old one stays, and the log says so. */
+  reload(): Promise<void>;
+}
+
+/**
+ * Syslog over TLS (RFC 5425), framed as over TCP.
+ * @throws {CertificateError} the certificate cannot be used, or the system's error where it cannot listen there.
+ */
+export async function openTlsListener(options: TlsListenerOptions): Promise<TlsListener> {
+  const { files, log, handshakeTimeout = 10_000, lookEvery = 30_000 } = options;
+  const certificate = await readCertificate(files);
+  const isAsked = files.clientCa !== undefined;
+  const handshakes = createServer({
+    ...certificate,
+    requestCert: isAsked,
+    rejectUnauthorized: isAsked,
+    handshakeTimeout,
+    minVersion: 'TLSv1.2',
+  });
+  const server = createTcpServer();
+  const listener = new StreamListener(server, options, { name: 'syslog-tls', secure: securer(handshakes, isAsked) });
+  const address = await listen(server, options.listen);
+
+  const reload = reloader(handshakes, files, certificate, log);
+  const timer = setInterval(() => void reload(), lookEvery).unref();
+  const drain = (grace: number): Promise<void> => {
+    clearInterval(timer);
+    return listener.drain(grace);
+  };
+  return {
+    address,
+    get counters() {
+      return listener.counters;
+    },
+    reload,
+    drain,
+    [Symbol.asyncDispose]: () => drain(0),
+  };
+}
+
+/** Secures sockets by a server that does not listen itself: what a proxy says comes before the handshake. */
+function securer(handshakes: Server, isAsked: boolean): (socket: Socket) => Promise<Socket> {
+  const waiting = new Map<string, PromiseWithResolvers<TLSSocket>>();
+  // The port of a connection is its own as long as it is there.
+  const keyOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress} ${remotePort}`;
+  handshakes.on('secureConnection', (socket) => waiting.get(keyOf(socket))?.resolve(socket));
+  handshakes.on('tlsClientError', (error, socket) =>
+    waiting.get(keyOf(socket))?.reject(new GreetingError(reasonOf(error), { cause: error })),
+  );
+  // Node does not say for which one it did not accept the certificate.
+  const ended = `it ended in its TLS handshake${isAsked ? ', or client_ca did not sign its certificate' : ''}`;
+  return async (socket) => {
+    const key = keyOf(socket);
+    const { promise, resolve, reject } = Promise.withResolvers<TLSSocket>();
+    waiting.set(key, { promise, resolve, reject });
+    const gone = (): void => reject(new GreetingError(ended));
+    socket.once('close', gone);
+    try {
+      if (socket.destroyed) gone();
+      else handshakes.emit('connection', socket);
+      return await promise;
+    } finally {
+      socket.off('close', gone);
+      waiting.delete(key);
+    }
+  };
+}
+
+/** What OpenSSL says has places in its source and in memory, which differ each time. */
+function reasonOf(error: Error): string {
+  const reason = 'reason' in error && typeof error.reason === 'string' ? error.reason : error.message;
+  return `its TLS handshake failed: ${reason}`;
+}
+
+function reloader(server: Server, files: CertificateFiles, first: Certificate, log: Log): () => Promise<void> {
+  let current = first;
+  let complaint = '';
+  return async () => {
+    try {
+      const certificate = await readCertificate(files);
+      complaint = '';
+      if (isSame(certificate, current)) return;
+      server.setSecureContext({ ...certificate, minVersion: 'TLSv1.2' });
+      current = certificate;
+      log.info({ file: files.cert }, 'a new certificate is in use for syslog over TLS');
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      if (reason !== complaint)
+        log.error({ reason }, 'the certificate for syslog over TLS cannot be read again; the old one stays');
+      complaint = reason;
+    }
+  };
+}
