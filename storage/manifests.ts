@@ -13,6 +13,7 @@ import { parallel } from './parallel.ts';
 import type { Referrers } from './referrers.ts';
 import { findManifest, readRevision } from './revisions.ts';
 import type { Tags } from './tags.ts';
+import { checkUnambiguous } from './unambiguous.ts';
 
 const width = 16;
 
@@ -85,6 +86,7 @@ export class Manifests {
       throw new StorageError('SIZE_INVALID', `a manifest has at most ${manifestLimit} bytes`);
     }
     const manifest = parseManifest(bytes, contentType);
+    checkUnambiguous(bytes);
     const digest = digestOf(bytes, isByDigest(reference) ? splitDigest(reference).algorithm : 'sha256');
     if (isByDigest(reference) && reference !== digest) {
       throw new DigestInvalidError(`the manifest's content is ${digest}`);

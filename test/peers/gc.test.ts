@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { blob, descriptor, image, sha512 } from '../support/images.ts';
+import { odd } from '../support/odd-manifests.ts';
 import { startServer } from '../support/server.ts';
 import { Api } from './support/api.ts';
 import { taken, testCollector } from './support/collector.ts';
@@ -15,6 +16,29 @@ const emptyIndex = blob('application/vnd.oci.image.index.v1+json', {
   mediaType: 'application/vnd.oci.image.index.v1+json',
   manifests: [],
 });
+
+/** What holds for manifests that readers could understand differently. */
+function testOdd(release: Distribution): void {
+  test('no manifest that shiplog takes is one that it cannot read, or of which it reads something else', async () => {
+    await using ground = await onDisk();
+    await using server = await startServer(ground.settings);
+    const registry = new Api(server);
+    const { config } = image();
+    const { plain, refused } = odd(descriptor(config));
+    await registry.blob('odd', config);
+    await using peer = await release.start(ground);
+    for (const [what, text] of [...Object.entries(plain), ...Object.entries(refused)]) {
+      const manifest = blob('application/vnd.oci.image.manifest.v1+json', text);
+      const path = `/v2/odd/manifests/${manifest.digest}`;
+      const { status } = await registry.call('PUT', path, manifest.bytes, manifest.mediaType);
+      expect(status, what).toBe(what in plain ? 201 : 400);
+      if (status === 201) expect(await new Api(peer).find(path), what).toEqual(manifest);
+    }
+    const tree = await ground.read();
+    await release.collect(ground);
+    expect(taken(tree, await ground.read())).toEqual([]);
+  });
+}
 
 /** What holds for what was pushed under sha512. `givesUp`: it stops at a second link to a layer that it took. */
 function testSha512(release: Distribution, { givesUp }: { givesUp: boolean }): void {
@@ -86,6 +110,7 @@ async function isWhole(registry: Api, reference: string): Promise<boolean> {
 
 describe('the garbage collector of registry:2 on a tree of shiplog', () => {
   testCollector(registry2, { open: onDisk, removesLinks: false });
+  testOdd(registry2);
   testSha512(registry2, { givesUp: false });
 
   test('with --delete-untagged it takes all that has no tag of its own: referrers, and what an index lists', async () => {
@@ -113,6 +138,7 @@ describe('the garbage collector of registry:2 on a tree of shiplog', () => {
 
 describe('the garbage collector of registry:3 on a tree of shiplog', () => {
   testCollector(registry3, { open: onDisk, removesLinks: true });
+  testOdd(registry3);
   testSha512(registry3, { givesUp: true });
 
   test('with --delete-untagged it takes referrers, and what has no tag and is in no index', async () => {

@@ -77,6 +77,24 @@ export function testAtOnce(
     },
   );
 
+  test('a tag that its neighbour moves is there at any moment', async () => {
+    const [one, other] = [image({ seed: 15 }), image({ seed: 16 })];
+    for (const pushed of [one, other]) await theirs.image('moving', pushed, 'v1');
+    const over = new AbortController();
+    const move = async (): Promise<void> => {
+      for (let turn = 0; turn < 100; turn += 1)
+        await theirs.manifest('moving', (turn % 2 ? one : other).manifest, 'v1');
+    };
+    const look = async (): Promise<void> => {
+      while (!over.signal.aborted) {
+        const { status } = await ours.call('HEAD', '/v2/moving/manifests/v1');
+        expect(status).toBe(200);
+        expect(await ours.tags('moving')).toEqual(['v1']);
+      }
+    };
+    await Promise.all([move().finally(() => over.abort()), look(), look()]);
+  });
+
   test('a tag that shiplog deletes is gone, and its manifest is not', async () => {
     const one = image({ seed: 20 });
     await ours.image('untagged', one, 'v1');
