@@ -200,28 +200,36 @@ export interface Config extends DeepReadonly<Omit<Parsed, 'auth' | 'storage' | '
 
 type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;
 
-/** A key, and what is wrong with it. */
-interface Problem {
-  readonly key: string;
-  readonly message: string;
-}
-
 /** What is wrong with keys together, though each is right by itself. */
-export function contradictions({ ingest, logs }: Parsed): Problem[] {
-  return [...syslogProblems(ingest.syslog), ...(logs.sink === 'elasticsearch' ? sinkProblems(logs.elasticsearch) : [])];
+export function contradictions({ storage, ingest, logs }: Parsed): { key: string; message: string }[] {
+  return [...contradictionsOfStorage(storage), ...contradictionsOfSyslog(ingest.syslog), ...contradictionsOfLogs(logs)];
 }
 
-function syslogProblems({ tls }: Parsed['ingest']['syslog']): Problem[] {
-  const missing = (['cert', 'key'] as const).filter((part) => tls[part] === undefined);
+function contradictionsOfStorage({ driver, s3 }: Parsed['storage']): { key: string; message: string }[] {
+  if (driver !== 's3') return [];
+  const problems: { key: string; message: string }[] = [];
+  const add = (key: string, message: string) => problems.push({ key: `storage.s3.${key}`, message });
+  const { bucket, access_key_id: id, secret_access_key: secret, sse, kms_key_id: kmsKey } = s3;
+  if (bucket === undefined) add('bucket', 'storage.driver is s3, so this must name a bucket');
+  if (id !== undefined && secret === undefined)
+    add('secret_access_key', 'there is an access_key_id, so this is needed too');
+  if (id === undefined && secret !== undefined)
+    add('access_key_id', 'there is a secret_access_key, so this is needed too');
+  if (kmsKey !== undefined && sse !== 'aws:kms') add('kms_key_id', 'this is of use only where sse is aws:kms');
+  return problems;
+}
+
+function contradictionsOfSyslog({ tls }: Parsed['ingest']['syslog']): { key: string; message: string }[] {
   if (tls.listen === 'off') return [];
-  return missing.map((part) => ({
-    key: `ingest.syslog.tls.${part}`,
-    message: 'tls.listen is set, so this is needed too',
-  }));
+  const missing = (['cert', 'key'] as const).filter((part) => tls[part] === undefined);
+  const message = 'tls.listen is set, so this is needed too';
+  return missing.map((part) => ({ key: `ingest.syslog.tls.${part}`, message }));
 }
 
-function sinkProblems({ nodes, username, password, api_key: apiKey }: ElasticsearchConfig): Problem[] {
-  const problems: Problem[] = [];
+function contradictionsOfLogs(logs: Parsed['logs']): { key: string; message: string }[] {
+  if (logs.sink !== 'elasticsearch') return [];
+  const { nodes, username, password, api_key: apiKey } = logs.elasticsearch;
+  const problems: { key: string; message: string }[] = [];
   const add = (key: string, message: string) => problems.push({ key: `logs.elasticsearch.${key}`, message });
   if (nodes.length === 0) add('nodes', 'logs.sink is elasticsearch, so this must name at least one node');
   if (apiKey !== undefined && username !== undefined) add('api_key', 'give this or a username, not both');
