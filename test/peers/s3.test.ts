@@ -4,6 +4,7 @@ import type { Backend } from '../storage/backends.ts';
 import { mountsSuite } from '../storage/suites/mounts.ts';
 import { referrersSuite } from '../storage/suites/referrers.ts';
 import { storeSuite } from '../storage/suites/contract.ts';
+import { upkeepSuite } from '../storage/suites/upkeep.ts';
 import { kinds, type S3Server, startS3 } from './support/s3.ts';
 
 describe.each(kinds)('%s', (kind) => {
@@ -37,4 +38,5 @@ describe.each(kinds)('%s', (kind) => {
   storeSuite('the store', backend);
   mountsSuite('mounts', backend);
   referrersSuite('referrers', backend);
+  upkeepSuite('upkeep', backend);
 });
