@@ -5,6 +5,7 @@ import { cliKeyFile } from '../data-folder.ts';
 import { escapeControls } from '../escape.ts';
 import { hasCode } from '../system-error.ts';
 import { CommandError, UsageError } from './command.ts';
+import { upload } from './upload.ts';
 
 /** How a running server is reached. */
 export interface ClientOptions {
@@ -47,12 +48,11 @@ export async function ask(path: string, options: ClientOptions, request: Ask = {
   let answer: Response;
   try {
     // Credentials are for this server; so a redirect is not followed.
-    answer = await fetch(url, {
-      method,
-      redirect: 'manual',
-      headers: { ...headers, ...(authorization !== undefined && { authorization }) },
-      ...(body !== undefined && { body, duplex: 'half' }),
-    });
+    const fields = { ...headers, ...(authorization !== undefined && { authorization }) };
+    answer =
+      body === undefined || body instanceof Uint8Array
+        ? await fetch(url, { method, redirect: 'manual', headers: fields, ...(body !== undefined && { body }) })
+        : await upload(url, { method, headers: fields }, body);
   } catch (error) {
     const { cause } = error instanceof Error ? error : {};
     const reason = cause instanceof Error && cause.message !== '' ? cause.message : String(error);
