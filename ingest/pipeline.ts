@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Block } from './block.ts';
 import type { Log } from './log.ts';
-import { openListeners, type SyslogAddresses, type SyslogOptions } from './listeners/open.ts';
+import { type ListenAddresses, type ListenOptions, openListeners } from './listeners/open.ts';
 import type { SearchPage, SearchRequest } from './query/search.ts';
 import { type Renderer, Shipper, type SinkTrouble } from './shipper.ts';
 import { openDeadLetters } from './sinks/dead-letters.ts';
@@ -13,7 +13,7 @@ import { openSpool, type Spool, type SpoolTotals, type WhenFull } from './spool/
 export interface PipelineOptions {
   /** The folder that `spool/` and `dead-letters/` lie in. */
   readonly data: string;
-  readonly syslog: SyslogOptions;
+  readonly listeners: ListenOptions;
   readonly maxSpoolSize: number;
   readonly whenSpoolFull: WhenFull;
   /** The cluster of a sender, by its address; undefined: no rule names it. */
@@ -40,8 +40,8 @@ export interface PipelineStatus {
 
 /** The log side as a whole: listeners, spool, shippers and sink. */
 export interface Pipeline extends AsyncDisposable {
-  /** Where syslog is listened for, with the real ports. */
-  readonly addresses: SyslogAddresses;
+  /** Where logs are listened for, with the real ports. */
+  readonly addresses: ListenAddresses;
   /** Resolves when the block is durable. @throws {SpoolError} it was not taken. */
   accept(block: Block): Promise<void>;
   /** @throws {SinkError} when the sink is away. */
@@ -79,7 +79,7 @@ export async function openPipeline(options: PipelineOptions): Promise<Pipeline> 
   const shipper = new Shipper({ renderer, sink, deadLetters, log });
   stack.use(ship(spool, shipper, () => Math.max(0, graceEnds - performance.now()), log));
 
-  const listeners = stack.use(await openListeners(options.syslog, { spool, clusterOf, log }));
+  const listeners = stack.use(await openListeners(options.listeners, { spool, clusterOf, log }));
   let draining: Promise<void> | undefined;
   const drain = (): Promise<void> => {
     draining ??= (async () => {

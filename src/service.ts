@@ -39,7 +39,7 @@ import { startStorageJobs } from './storage-jobs.ts';
 export interface Service extends AsyncDisposable {
   /** Where HTTP is served, with the real port. */
   readonly http: ListenAddress;
-  /** Where syslog is listened for, with the real ports. */
+  /** Where logs are listened for beside HTTP, with the real ports. */
   readonly syslog: LogPipeline['addresses'];
   /** Who gets in at this moment. */
   readonly access: Access['mode'];
@@ -104,9 +104,7 @@ export async function startService(config: Config, { log, openPipeline = openLog
       throw error;
     }
   };
-  const pipeline = stack.use(
-    await openPipeline(config, lookup, log).catch((error: unknown) => explainSyslog(config, error)),
-  );
+  const pipeline = stack.use(await openPipeline(config, lookup, log).catch(explainListener));
 
   const metrics = createMetrics();
   measureLogs(metrics.registry, pipeline);
@@ -149,15 +147,23 @@ export async function startService(config: Config, { log, openPipeline = openLog
 }
 
 /** Names the key that says where is listened, or the file that cannot be used. */
-function explainSyslog({ ingest: { syslog } }: Config, error: unknown): never {
+function explainListener(error: unknown): never {
   if (!(error instanceof ListenerError)) throw error;
-  const { listener, cause } = error;
+  const { listener, place, cause } = error;
   const parts = { cert: 'cert', key: 'key', clientCa: 'client_ca' } as const;
   if (cause instanceof CertificateError) {
     throw new StartError(`ingest.syslog.tls.${parts[cause.part]}: ${cause.message}`, { cause });
   }
-  const [key, place] = listener === 'tls' ? ['tls.listen', syslog.tls.listen] : [listener, syslog[listener]];
-  throw place === undefined || place === 'off' ? cause : explainListen(`ingest.syslog.${key}`, place, cause);
+  const keys = {
+    tcp: 'syslog.tcp',
+    udp: 'syslog.udp',
+    tls: 'syslog.tls.listen',
+    unix: 'syslog.unix',
+    forward: 'forward.listen',
+    gelfTcp: 'gelf.tcp',
+    gelfUdp: 'gelf.udp',
+  } as const;
+  throw explainListen(`ingest.${keys[listener]}`, place, cause);
 }
 
 /** Why a listener could not start, by the key that says where it listens. */

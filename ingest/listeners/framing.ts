@@ -1,6 +1,7 @@
 import type { Block } from '../block.ts';
-import { joinDatagrams, readCount, type Count } from '../parse/frames.ts';
+import { joinDatagrams, readCount } from '../parse/frames.ts';
 import { startsHeader } from './proxy-protocol.ts';
+import { Rest } from './rest.ts';
 
 /** A run of frames: what a listener makes a block of. Its payload may be a view of what arrived. */
 export type Piece = Pick<Block, 'kind' | 'flags' | 'payload'>;
@@ -156,8 +157,8 @@ export class Framer {
   /** How many bytes the rest must have until something can be done with it. */
   #needed(): number {
     if (this.#remaining > 0) return Math.min(this.#remaining, this.#maxFrame);
-    const count = this.#rest.count();
-    return count === undefined ? 0 : count.start + Math.min(count.length, this.#maxFrame);
+    const count = readCount(this.#rest.bytes, 0);
+    return typeof count === 'string' ? 0 : count.start + Math.min(count.length, this.#maxFrame);
   }
 
   #frameCounted(bytes: Uint8Array, pieces: Piece[]): void {
@@ -252,49 +253,4 @@ function firstEnd(bytes: Uint8Array, maxFrame: number): Framing {
   const [lf, nul] = [bytes.indexOf(LF), bytes.indexOf(NUL)];
   if (lf < 0 && nul < 0) return bytes.length > maxFrame ? 'lf' : 'headless';
   return nul >= 0 && nul <= maxFrame && (lf < 0 || nul < lf) ? 'nul' : 'lf';
-}
-
-/** Bytes of an unfinished frame, in memory of their own that doubles as it grows: tiny chunks must not cost more. */
-class Rest {
-  #bytes = empty;
-  #length = 0;
-
-  get length(): number {
-    return this.#length;
-  }
-
-  get capacity(): number {
-    return this.#bytes.length;
-  }
-
-  /** The count at its start, if it is whole. */
-  count(): Count | undefined {
-    const count = readCount(this.#bytes.subarray(0, this.#length), 0);
-    return typeof count === 'string' ? undefined : count;
-  }
-
-  set(bytes: Uint8Array): void {
-    this.#length = 0;
-    this.#bytes = empty;
-    if (bytes.length > 0) this.add(bytes);
-  }
-
-  add(chunk: Uint8Array): void {
-    const needed = this.#length + chunk.length;
-    if (needed > this.#bytes.length) {
-      const larger = new Uint8Array(Math.max(needed, Math.min(this.#bytes.length * 2, needed + 1_048_576), 64));
-      larger.set(this.#bytes.subarray(0, this.#length));
-      this.#bytes = larger;
-    }
-    this.#bytes.set(chunk, this.#length);
-    this.#length = needed;
-  }
-
-  /** What was kept, and the chunk after it; nothing is kept any more. */
-  take(chunk: Uint8Array): Uint8Array {
-    const kept = this.#bytes.subarray(0, this.#length);
-    this.#bytes = empty;
-    this.#length = 0;
-    return kept.length === 0 ? chunk : chunk.length === 0 ? kept : Buffer.concat([kept, chunk]);
-  }
 }

@@ -1,5 +1,5 @@
 import type { Log } from '../log.ts';
-import { Rarely } from './rarely.ts';
+import { Rarely } from '../rarely.ts';
 
 /** Who may send, and how many connections there may be. */
 export interface GateOptions {

@@ -3,22 +3,27 @@ import type { Spool } from '../spool/spool.ts';
 import { Budget } from './budget.ts';
 import type { CertificateFiles } from './certificate.ts';
 import { Fairness } from './fairness.ts';
+import { openForwardListener } from './forward.ts';
 import { Gate } from './gate.ts';
+import { openGelfTcpListener, openGelfUdpListener } from './gelf.ts';
 import type { ListenAddress, Listener, NetworkListener } from './listener.ts';
 import { Rests } from './rests.ts';
 import type { StreamListenerOptions } from './stream.ts';
 import { openTcpListener } from './tcp.ts';
-import { openTlsListener, type TlsListener } from './tls.ts';
+import { openTlsListener } from './tls.ts';
 import { openUdpListener } from './udp.ts';
 import { openUnixListener } from './unix.ts';
 
-/** Where syslog is listened for, and whom to. What is absent is not listened for. */
-export interface SyslogOptions {
+/** Where syslog, forwarded events and GELF are listened for, and whom to. What is absent is not listened for. */
+export interface ListenOptions {
   readonly tcp?: ListenAddress;
   readonly udp?: ListenAddress;
   /** The path of a unix stream socket. */
   readonly unix?: string;
   readonly tls?: { readonly listen: ListenAddress; readonly files: CertificateFiles };
+  readonly forward?: ListenAddress;
+  readonly gelfTcp?: ListenAddress;
+  readonly gelfUdp?: ListenAddress;
   /** The longest frame, in bytes; a longer one is cut into pieces. */
   readonly maxFrame: number;
   /** Whether an address may send at all. */
@@ -31,28 +36,34 @@ export interface SyslogOptions {
 }
 
 /** With the real ports. */
-export interface SyslogAddresses {
+export interface ListenAddresses {
   readonly tcp?: ListenAddress;
   readonly udp?: ListenAddress;
   readonly tls?: ListenAddress;
   readonly unix?: string;
+  readonly forward?: ListenAddress;
+  readonly gelfTcp?: ListenAddress;
+  readonly gelfUdp?: ListenAddress;
 }
 
 /** A listener could not be opened; its cause says why. */
 export class ListenerError extends Error {
   override readonly name = 'ListenerError';
-  readonly listener: keyof SyslogAddresses;
+  readonly listener: keyof ListenAddresses;
+  /** Where it should listen. */
+  readonly place: ListenAddress | string;
 
-  constructor(listener: keyof SyslogAddresses, options: { cause: unknown }) {
+  constructor(listener: keyof ListenAddresses, place: ListenAddress | string, options: { cause: unknown }) {
     const { cause } = options;
-    super(`syslog over ${listener}: ${cause instanceof Error ? cause.message : String(cause)}`, options);
+    super(`the listener ${listener}: ${cause instanceof Error ? cause.message : String(cause)}`, options);
     this.listener = listener;
+    this.place = place;
   }
 }
 
 /** All that is listened with. Disposing ends it. */
 export interface Listeners extends AsyncDisposable {
-  readonly addresses: SyslogAddresses;
+  readonly addresses: ListenAddresses;
   /** What each counted. */
   readonly counters: Readonly<Record<string, Readonly<Record<string, number>>>>;
   /** Reads certificates again. */
@@ -69,10 +80,10 @@ const [restsLimit, windowsLimit] = [64 * 1024 * 1024, 128 * 1024 * 1024];
  * @throws {ListenerError} one cannot be opened; what was opened before is ended
  */
 export async function openListeners(
-  options: SyslogOptions,
+  options: ListenOptions,
   context: { readonly spool: Spool; readonly clusterOf: (address: string) => string | undefined; readonly log: Log },
 ): Promise<Listeners> {
-  const { tcp, udp, unix, tls } = options;
+  const { tcp, udp, unix, tls, forward, gelfTcp, gelfUdp } = options;
   const common: StreamListenerOptions = {
     ...context,
     maxFrame: options.maxFrame,
@@ -83,33 +94,51 @@ export async function openListeners(
     fairness: new Fairness(context.spool),
   };
   await using stack = new AsyncDisposableStack();
-  const open = async <L extends Listener>(name: keyof SyslogAddresses, opening: Promise<L>): Promise<L> => {
+  const open = async <P extends ListenAddress | string, L extends Listener>(
+    name: keyof ListenAddresses,
+    place: P | undefined,
+    opening: (listen: P) => Promise<L>,
+  ): Promise<L | undefined> => {
+    if (place === undefined) return undefined;
     try {
-      return stack.use(await opening);
+      return stack.use(await opening(place));
     } catch (cause) {
-      throw new ListenerError(name, { cause });
+      throw new ListenerError(name, place, { cause });
     }
   };
-  const opened: { tcp?: NetworkListener; udp?: NetworkListener; tls?: TlsListener; unix?: Listener } = {};
-  if (tcp !== undefined) opened.tcp = await open('tcp', openTcpListener({ ...common, listen: tcp }));
-  if (tls !== undefined) opened.tls = await open('tls', openTlsListener({ ...common, ...tls }));
-  if (unix !== undefined) opened.unix = await open('unix', openUnixListener({ ...common, path: unix }));
-  if (udp !== undefined) opened.udp = await open('udp', openUdpListener({ ...common, listen: udp }));
+  const network = (
+    name: keyof ListenAddresses,
+    place: ListenAddress | undefined,
+    opening: (options: StreamListenerOptions & { readonly listen: ListenAddress }) => Promise<NetworkListener>,
+  ): Promise<NetworkListener | undefined> => open(name, place, (listen) => opening({ ...common, listen }));
+  const files = tls?.files;
+  const secure = files && (await open('tls', tls?.listen, (listen) => openTlsListener({ ...common, listen, files })));
+  const local = await open('unix', unix, (path) => openUnixListener({ ...common, path }));
+  const networks = {
+    tcp: await network('tcp', tcp, openTcpListener),
+    udp: await network('udp', udp, openUdpListener),
+    tls: secure,
+    forward: await network('forward', forward, openForwardListener),
+    gelfTcp: await network('gelfTcp', gelfTcp, openGelfTcpListener),
+    gelfUdp: await network('gelfUdp', gelfUdp, openGelfUdpListener),
+  };
 
   const parts = stack.move();
-  const all = Object.entries(opened);
+  const all = Object.entries({ ...networks, unix: local }).flatMap(([name, listener]) =>
+    listener === undefined ? [] : [[name, listener] as const],
+  );
+  const bound: Partial<Record<keyof typeof networks, ListenAddress>> = {};
+  for (const name of ['tcp', 'udp', 'tls', 'forward', 'gelfTcp', 'gelfUdp'] as const) {
+    const listener = networks[name];
+    if (listener !== undefined) bound[name] = listener.address;
+  }
   return {
-    addresses: {
-      ...(opened.tcp && { tcp: opened.tcp.address }),
-      ...(opened.udp && { udp: opened.udp.address }),
-      ...(opened.tls && { tls: opened.tls.address }),
-      ...(opened.unix && unix !== undefined && { unix }),
-    },
+    addresses: { ...bound, ...(local && unix !== undefined && { unix }) },
     get counters() {
       return Object.fromEntries(all.map(([name, { counters }]) => [name, counters]));
     },
     async reload() {
-      await opened.tls?.reload();
+      await secure?.reload();
     },
     async drain(grace) {
       await Promise.all(all.map(([, listener]) => listener.drain(grace)));

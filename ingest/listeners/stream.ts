@@ -4,13 +4,13 @@ import type { Server, Socket } from 'node:net';
 import type { Source } from '../block.ts';
 import { plainAddress } from '../parse/tagger.ts';
 import type { Budget } from './budget.ts';
-import { Connection, type ConnectionCounters } from './connection.ts';
+import { Connection, type ConnectionCounters, type ConnectionOptions } from './connection.ts';
 import type { Fairness } from './fairness.ts';
 import { GreetingError, takeProxyHeader } from './greeting.ts';
 import type { Listener, ListenerOptions } from './listener.ts';
 import type { Peer } from './proxy-protocol.ts';
-import { Rarely } from './rarely.ts';
-import type { Rests } from './rests.ts';
+import { Rarely } from '../rarely.ts';
+import type { Holder, Rests } from './rests.ts';
 
 /** What a listener of connections needs. Sizes in bytes, times in ms; what is optional has a default. */
 export interface StreamListenerOptions extends ListenerOptions {
@@ -40,6 +40,18 @@ export interface StreamKind {
   readonly machine?: string;
   /** Makes the connection secure. @throws {GreetingError} why it is none */
   readonly secure?: (socket: Socket) => Promise<Socket>;
+  /** Reads what it brings; syslog unless given. */
+  readonly read?: (options: ConnectionOptions) => StreamConnection;
+  /** What else is counted. */
+  readonly counters?: Readonly<Record<string, number>>;
+}
+
+/** One that was accepted. */
+export interface StreamConnection extends Holder {
+  /** Resolves when the socket is closed, and all that it brought is committed. */
+  readonly done: Promise<void>;
+  /** Reads on until nothing came for `silence` ms, or `deadline` (of `performance.now()`) is over; then commits and resets. */
+  drain(silence: number, deadline: number): Promise<void>;
 }
 
 /** How long a connection must be silent until it is reset when the listener ends. */
@@ -50,7 +62,7 @@ export class StreamListener implements Listener {
   readonly #server: Server;
   readonly #options: StreamListenerOptions;
   readonly #kind: StreamKind;
-  readonly #connections = new Set<Connection>();
+  readonly #connections = new Set<StreamConnection>();
   /** Sockets whose header or handshake is awaited, oldest first. */
   readonly #greeting = new Set<Socket>();
   readonly #stop = new AbortController();
@@ -80,7 +92,7 @@ export class StreamListener implements Listener {
   }
 
   get counters(): Readonly<Record<string, number>> {
-    return { ...this.#counts, connections: this.#connections.size };
+    return { ...this.#counts, ...this.#kind.counters, connections: this.#connections.size };
   }
 
   drain(grace: number): Promise<void> {
@@ -164,7 +176,7 @@ export class StreamListener implements Listener {
   #take(socket: Socket, raw: Socket, peer: Peer | undefined, places: DisposableStack): void {
     const { spool, maxFrame, window = 4 * 1024 * 1024, silence = 24 * 3600 * 1000, log, clusterOf } = this.#options;
     const { rests, budget, fairness } = this.#options;
-    const { name, machine } = this.#kind;
+    const { name, machine, read = (options) => new Connection(options) } = this.#kind;
     const cluster = peer && clusterOf(peer.address);
     const source: Source = {
       listener: name,
@@ -175,7 +187,7 @@ export class StreamListener implements Listener {
     this.#counts.accepted += 1;
     socket.setTimeout(silence, () => reset(raw));
     const load = fairness.add();
-    const connection = new Connection({
+    const connection = read({
       socket,
       source,
       spool,

@@ -1,20 +1,32 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:net';
 import type { ListenAddress, NetworkListener } from './listener.ts';
-import { StreamListener, type StreamListenerOptions } from './stream.ts';
+import { type StreamKind, StreamListener, type StreamListenerOptions } from './stream.ts';
 
 /** After so many ms of silence the kernel asks whether the peer is still there. */
 const keepAlive = 60_000;
+
+/** Where connections are listened for, and with which bounds. */
+export type TcpListenerOptions = StreamListenerOptions & { readonly listen: ListenAddress };
 
 /**
  * Syslog over TCP (RFC 6587): octet counting or LF, decided for each connection.
  * @throws the system's error where it cannot listen there.
  */
-export async function openTcpListener(
-  options: StreamListenerOptions & { readonly listen: ListenAddress },
-): Promise<NetworkListener> {
-  const server = createTcpServer();
-  const listener = new StreamListener(server, options, { name: 'syslog-tcp' });
+export function openTcpListener(options: TcpListenerOptions): Promise<NetworkListener> {
+  return openListener(createTcpServer(), options, { name: 'syslog-tcp' });
+}
+
+/**
+ * Whatever comes over TCP and is answered, or not: one that has sent all and says so can still be answered.
+ * @throws the system's error where it cannot listen there.
+ */
+export function openMessageListener(options: TcpListenerOptions, kind: StreamKind): Promise<NetworkListener> {
+  return openListener(createTcpServer({ allowHalfOpen: true }), options, kind);
+}
+
+async function openListener(server: Server, options: TcpListenerOptions, kind: StreamKind): Promise<NetworkListener> {
+  const listener = new StreamListener(server, options, kind);
   const address = await listen(server, options.listen);
   return {
     address,
@@ -26,8 +38,8 @@ export async function openTcpListener(
   };
 }
 
-export function createTcpServer(): Server {
-  return createServer({ keepAlive: true, keepAliveInitialDelay: keepAlive });
+export function createTcpServer(options: { readonly allowHalfOpen?: boolean } = {}): Server {
+  return createServer({ ...options, keepAlive: true, keepAliveInitialDelay: keepAlive });
 }
 
 /** Listens on a port. @returns the address, with the real port @throws the system's error */

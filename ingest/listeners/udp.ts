@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { isIPv6 } from 'node:net';
-import type { Source } from '../block.ts';
+import type { BlockKind, Source } from '../block.ts';
 import { BoundedMap } from '../parse/bounded-map.ts';
 import { joinDatagrams } from '../parse/frames.ts';
 import { plainAddress } from '../parse/tagger.ts';
@@ -15,13 +15,28 @@ export interface UdpListenerOptions extends ListenerOptions {
   readonly window?: number;
   /** The kernel's buffer; it may give less. 4 MiB. */
   readonly receiveBuffer?: number;
+  /** What datagrams are that are not syslog. */
+  readonly kind?: DatagramKind;
 }
+
+/** How datagrams become messages. */
+export interface DatagramKind {
+  /** The listener's name in receipts. */
+  readonly name: string;
+  readonly kind: BlockKind;
+  /** The message that a datagram is, or ends; undefined: there is none. */
+  readonly take: (datagram: Buffer, address: string) => Buffer | undefined;
+  /** What else is counted. */
+  readonly counters: Readonly<Record<string, number>>;
+}
+
+const syslog: DatagramKind = { name: 'syslog-udp', kind: 'datagrams', take: (datagram) => datagram, counters: {} };
 
 /** Senders whose identity is kept. */
 const mostSources = 10_000;
 
 /**
- * Syslog over UDP (RFC 5426): a message a datagram. A datagram is no longer than 64 KiB, and so never cut.
+ * Syslog over UDP (RFC 5426), unless the options say otherwise: a message a datagram. A datagram is no longer than 64 KiB, and so never cut.
  * @throws the system's error where it cannot listen there.
  */
 export async function openUdpListener(options: UdpListenerOptions): Promise<NetworkListener> {
@@ -41,6 +56,7 @@ export async function openUdpListener(options: UdpListenerOptions): Promise<Netw
 class UdpListener implements NetworkListener {
   readonly #socket: Socket;
   readonly #options: UdpListenerOptions;
+  readonly #kind: DatagramKind;
   readonly #sources = new BoundedMap<string, Source>(mostSources);
   readonly #counts = { datagrams: 0, bytes: 0, droppedDatagrams: 0, droppedBytes: 0, refusedDatagrams: 0 };
   /** What came in this turn of the event loop. */
@@ -53,6 +69,7 @@ class UdpListener implements NetworkListener {
   constructor(socket: Socket, options: UdpListenerOptions) {
     this.#socket = socket;
     this.#options = options;
+    this.#kind = options.kind ?? syslog;
     this.#address = options.listen;
     socket.on('message', (message, from) => this.#receive(message, from));
   }
@@ -68,7 +85,7 @@ class UdpListener implements NetworkListener {
   }
 
   get counters(): Readonly<Record<string, number>> {
-    return this.#counts;
+    return { ...this.#counts, ...this.#kind.counters };
   }
 
   drain(): Promise<void> {
@@ -80,7 +97,7 @@ class UdpListener implements NetworkListener {
     await this.drain();
   }
 
-  #receive(message: Buffer, from: RemoteInfo): void {
+  #receive(datagram: Buffer, from: RemoteInfo): void {
     const { spool, window = 16 * 1024 * 1024 } = this.#options;
     const source = this.#sourceOf(from);
     if (source === undefined) {
@@ -88,7 +105,9 @@ class UdpListener implements NetworkListener {
       return;
     }
     this.#counts.datagrams += 1;
-    this.#counts.bytes += message.length;
+    this.#counts.bytes += datagram.length;
+    const message = spool.full ? datagram : this.#kind.take(datagram, from.address);
+    if (message === undefined) return;
     if (spool.full || this.#waiting + message.length > window) {
       this.#drop(1, message.length);
       return;
@@ -109,7 +128,7 @@ class UdpListener implements NetworkListener {
     if (!this.#options.gate.allows(peer.address)) return undefined;
     const cluster = this.#options.clusterOf(peer.address);
     const connection = randomBytes(16).toString('hex');
-    const source: Source = { listener: 'syslog-udp', connection, peer, ...(cluster !== undefined && { cluster }) };
+    const source: Source = { listener: this.#kind.name, connection, peer, ...(cluster !== undefined && { cluster }) };
     this.#sources.set(key, source);
     return source;
   }
@@ -127,7 +146,7 @@ class UdpListener implements NetworkListener {
     const bytes = datagrams.reduce((sum, { length }) => sum + length, 0);
     const payload = joinDatagrams(datagrams);
     try {
-      await this.#options.spool.append({ kind: 'datagrams', source, arrivedAt: arrival(), flags: {}, payload });
+      await this.#options.spool.append({ kind: this.#kind.kind, source, arrivedAt: arrival(), flags: {}, payload });
     } catch (error) {
       this.#drop(datagrams.length, bytes);
       const reason = error instanceof Error ? error.message : String(error);

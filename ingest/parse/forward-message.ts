@@ -1,5 +1,4 @@
 import { Buffer } from 'node:buffer';
-import { joinDatagrams } from './frames.ts';
 import { decodeValue, toJson } from './msgpack.ts';
 import { bodyOf, endOfValue, placesIn } from './msgpack-scan.ts';
 
@@ -54,14 +53,39 @@ function optionOf(value: Uint8Array | undefined): Pick<ForwardMessage, 'compress
   return { compressed: compressed === 'gzip', ...(named && { chunk }) };
 }
 
-/** Events as the payload of a block of the kind `forward`; undefined: they are none. */
-export function forwardPayload(tag: Uint8Array, events: Uint8Array): Uint8Array | undefined {
-  const frames = [tag];
+/** Where each of some events ends; undefined: they are none. */
+export function endsOfEvents(events: Uint8Array): readonly number[] | undefined {
+  const ends: number[] = [];
   for (let at = 0; at < events.length;) {
     const end = events[at] === pair ? endOfValue(events, at) : undefined;
-    if (end === undefined || frames.length > mostEvents) return undefined;
-    frames.push(events.subarray(at, end));
+    if (end === undefined || ends.length === mostEvents) return undefined;
+    ends.push(end);
     at = end;
   }
-  return frames.length > 1 ? joinDatagrams(frames) : new Uint8Array(0);
+  return ends;
+}
+
+/** Events, and where each of them ends. */
+export interface EventRun {
+  readonly events: Uint8Array;
+  readonly ends: readonly number[];
+}
+
+/** The payload of a block of the kind `forward`: a tag and its events, each with its length before it. */
+export function joinEvents(tag: Uint8Array, runs: readonly EventRun[]): Uint8Array {
+  const length = runs.reduce((sum, { events, ends }) => sum + events.length + 4 * ends.length, 4 + tag.length);
+  const payload = Buffer.allocUnsafe(length);
+  payload.writeUInt32BE(tag.length);
+  payload.set(tag, 4);
+  let at = 4 + tag.length;
+  for (const { events, ends } of runs) {
+    let start = 0;
+    for (const end of ends) {
+      payload.writeUInt32BE(end - start, at);
+      payload.set(events.subarray(start, end), at + 4);
+      at += 4 + end - start;
+      start = end;
+    }
+  }
+  return payload;
 }

@@ -25,7 +25,10 @@ export function messageReader(block: StoredBlock): ReadMessage | undefined {
       return source.listener === hecListener
         ? onObjects((record, text) => readHecEvent(record, text, arrivedAt))
         : onObjects((record, text) => readJsonRecord(record, text, arrivedAt));
-    default:
+    case 'lf-stream':
+    case 'octet-stream':
+    case 'datagrams':
+    case 'mark':
       return undefined;
   }
 }

@@ -130,6 +130,11 @@ export function configSchema(base: string) {
             max_frame: size.prefault('1MiB'),
           })
           .prefault({}),
+        http: z.strictObject({ tokens_file: path(base).optional() }).prefault({}),
+        forward: z.strictObject({ listen: optionalAddress.prefault('off') }).prefault({}),
+        gelf: z
+          .strictObject({ tcp: optionalAddress.prefault('off'), udp: optionalAddress.prefault('off') })
+          .prefault({}),
         spool: z
           .strictObject({
             max_size: size.prefault('8GiB'),

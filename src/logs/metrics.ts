@@ -1,6 +1,13 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
 import type { LogPipeline } from './pipeline.ts';
 
+/** Listeners of what is not syslog, as metrics name them. */
+const listenerNames: ReadonlyMap<string, string> = new Map([
+  ['forward', 'forward'],
+  ['gelfTcp', 'gelf_tcp'],
+  ['gelfUdp', 'gelf_udp'],
+]);
+
 /** Adds to the metrics what the pipeline counts; it is asked when they are. */
 export function measureLogs(registry: Registry, pipeline: Pick<LogPipeline, 'status'>): void {
   function counter(name: string, help: string, label: string, read: () => Readonly<Record<string, number>>): void {
@@ -65,9 +72,10 @@ export function measureLogs(registry: Registry, pipeline: Pick<LogPipeline, 'sta
     return { parse: parseFailures, lookup: lookupFailures };
   });
   for (const listener of Object.keys(pipeline.status().listeners)) {
+    const name = listenerNames.get(listener) ?? `syslog_${listener}`;
     counter(
-      `shiplog_syslog_${listener}_total`,
-      `What the syslog listener (${listener}) counted since the start.`,
+      `shiplog_${name}_total`,
+      `What the listener ${name} counted since the start.`,
       'event',
       () => pipeline.status().listeners[listener] ?? {},
     );

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { ImageLookup } from '../../ingest/images.ts';
 import { createRenderer, type Renderer } from '../../ingest/parse/documents.ts';
-import type { SyslogOptions } from '../../ingest/listeners/open.ts';
+import type { ListenOptions } from '../../ingest/listeners/open.ts';
 import { openPipeline, type Pipeline } from '../../ingest/pipeline.ts';
 import { openElasticsearch } from '../../ingest/sinks/elasticsearch.ts';
 import { openEmbedded } from '../../ingest/sinks/embedded.ts';
@@ -25,7 +25,7 @@ export async function openLogs(
   const renderer = createRenderer({ clusters, dataset, namespace, lookup, log });
   const pipeline = await openPipeline({
     data,
-    syslog: syslogOptions(ingest.syslog),
+    listeners: listenOptions(ingest),
     maxSpoolSize: ingest.spool.max_size,
     whenSpoolFull: ingest.spool.when_full,
     clusterOf: clusterRules(sources),
@@ -37,7 +37,7 @@ export async function openLogs(
   return present(pipeline, renderer);
 }
 
-function syslogOptions(syslog: Config['ingest']['syslog']): SyslogOptions {
+function listenOptions({ syslog, forward, gelf }: Config['ingest']): ListenOptions {
   const { tcp, udp, unix, tls } = syslog;
   const [allowed, proxies] = [blockList(syslog.allow), blockList(syslog.proxy_protocol)];
   const { listen, cert, key, client_ca: clientCa } = tls;
@@ -47,6 +47,9 @@ function syslogOptions(syslog: Config['ingest']['syslog']): SyslogOptions {
     ...(udp !== 'off' && { udp }),
     ...(unix !== undefined && { unix }),
     ...(hasTls && { tls: { listen, files: { cert, key, ...(clientCa !== undefined && { clientCa }) } } }),
+    ...(forward.listen !== 'off' && { forward: forward.listen }),
+    ...(gelf.tcp !== 'off' && { gelfTcp: gelf.tcp }),
+    ...(gelf.udp !== 'off' && { gelfUdp: gelf.udp }),
     maxFrame: syslog.max_frame,
     allows: (address) => syslog.allow.length === 0 || contains(allowed, address),
     isProxy: (address) => contains(proxies, address),

@@ -39,7 +39,7 @@ function open(
 ): Promise<Pipeline> {
   return openPipeline({
     data,
-    syslog: {
+    listeners: {
       ...syslog,
       maxFrame: 1 << 20,
       allows: () => true,
