@@ -46,7 +46,7 @@ async function content(name: string, digest: string): Promise<Buffer> {
 }
 
 describe('an OCI layout', () => {
-  const one = image({ seed: 1 });
+  const one = image({ seed: 1, layerSizes: [1500, 0] });
   const archive = (name?: string): Promise<Buffer> =>
     tar([...imageEntries(one), ...indexEntries([{ ...one.manifest, ...(name !== undefined && annotations(name)) }])]);
 
