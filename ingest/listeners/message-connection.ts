@@ -109,6 +109,7 @@ export class MessageConnection implements StreamConnection {
     const durable = await this.#commit(pieces.map((piece) => ({ ...piece, source, arrivedAt: arrival() })));
     settled?.(durable);
     if (durable) for (const answer of answers) if (socket.writable) socket.write(answer);
+    if (socket.destroyed) return;
     if (broken !== undefined) onRefused(broken);
     else if (socket.writableLength > mostUnread) onRefused('it does not read the answers');
   }
