@@ -76,7 +76,12 @@ export class DiskUploads implements UploadArea, AsyncDisposable {
     }
     const base = older?.generation === lease.previous ? older.left() : record;
     const data = await this.#openData(folder, base, lease);
-    if (data === undefined) return undefined;
+    if (data === undefined) {
+      // Nobody can go on with it any more.
+      this.#live.delete(id);
+      await removeUpload(this.#context.files, folder);
+      return undefined;
+    }
     const opened = new DiskLease(this.#context, {
       id,
       folder,
@@ -121,7 +126,8 @@ export class DiskUploads implements UploadArea, AsyncDisposable {
 
   /**
    * The data that a lease goes on with, cut to what is known to belong to it. Where the lease before was not released,
-   * by a process that may still be writing, it is a copy that only this lease writes to.
+   * by a process that may still be writing, it is a copy that only this lease writes to. Undefined: the upload is over, or a
+   * power cut took its data.
    */
   async #openData(
     folder: string,
@@ -143,7 +149,12 @@ export class DiskUploads implements UploadArea, AsyncDisposable {
         }
         return { handle, file, offset: copied, durable: 0 };
       }
-      const { size } = await handle.stat();
+      const { size, nlink } = await handle.stat();
+      // It has become a blob, and a power cut has kept both names of the rename.
+      if (nlink > 1) {
+        await handle.close();
+        return undefined;
+      }
       if (size > base.offset) await handle.truncate(base.offset);
       const offset = Math.min(size, base.offset);
       return { handle, file, offset, durable: Math.min(offset, base.durable ?? offset) };

@@ -5,6 +5,8 @@ export interface Stats {
   readonly ino: number;
   readonly size: number;
   readonly mtimeMs: number;
+  /** Names that the file has. */
+  readonly nlink: number;
   isFile(): boolean;
   isDirectory(): boolean;
 }

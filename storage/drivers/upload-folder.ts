@@ -34,11 +34,14 @@ export function dataFile(generation: number): string {
   return `data.${generation}`;
 }
 
-/** The leases whose files are there; undefined: there is no such folder. */
+/**
+ * The leases of which something is there; undefined: there is no such folder. A power cut may have taken a lease's file
+ * and left its data, whose name is not to be given to another file.
+ */
 export async function leases(files: FileSystem, folder: string): Promise<number[] | undefined> {
   const entries = await unlessAbsent(files.readdir(folder, { withFileTypes: true }));
   return entries?.flatMap(({ name }) => {
-    const [, generation] = /^lease\.(\d{1,15})$/.exec(name) ?? [];
+    const [, generation] = /^(?:lease|data)\.(\d{1,15})$/.exec(name) ?? [];
     return generation === undefined ? [] : [Number(generation)];
   });
 }

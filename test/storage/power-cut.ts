@@ -53,32 +53,54 @@ export async function runUntil(
 
 /** What is wrong with the store that a power cut left: nothing. */
 export async function faults(fileSystem: FaultyFileSystem, promises: Promises): Promise<string[]> {
-  const wrong = tornBlobs(fileSystem).map((path) => `${path} is torn`);
+  const files = fileSystem.files();
+  const wrong = tornBlobs(files).map((path) => `${path} is torn`);
   await using store = await storeOn(fileSystem);
   for (const [place, allowed] of promises) {
+    wrong.push(...(await placeFaults(store, place, allowed)));
+    wrong.push(...(await referrerFaults(store, place, allowed)));
     const [name = '', reference = ''] = place.split(' ');
-    const found = await unlessUnknown(store.manifests.get(name, reference));
-    const image = allowed.find((image) => image?.manifest.digest === found?.digest);
-    for (const one of allowed) {
-      const subject = one && subjectOf(one);
-      if (subject === undefined) continue;
-      const { referrers } = await store.referrers.list(name, subject, { limit: 100 });
-      const listed = referrers.some(({ digest }) => digest === one?.manifest.digest);
-      const there = await unlessUnknown(store.manifests.get(name, one?.manifest.digest ?? ''));
-      if (listed !== (there !== undefined)) wrong.push(`${place} is a referrer, or not, in error`);
-    }
-    if (found === undefined) {
-      if (!allowed.includes(undefined)) wrong.push(`${place} is absent`);
-    } else if (image === undefined) wrong.push(`${place} is ${found.digest}`);
-    else wrong.push(...(await imageFaults(store, name, image)));
     if (reference.includes(':') || allowed.length > 1) continue;
+    const found = await unlessUnknown(store.manifests.get(name, reference));
     const tags = (await unlessUnknown(store.tags.list(name)))?.tags ?? [];
     if (tags.includes(reference) !== (found !== undefined)) wrong.push(`${place} is listed, or not, in error`);
-    const hex = found?.digest.slice(7);
-    const history = `${root}/docker/registry/v2/repositories/${name}/_manifests/tags/${reference}/index/sha256/${hex}/link`;
-    if (found !== undefined && fileSystem.files().get(history)?.toString() !== found.digest) {
+    const past = `_manifests/tags/${reference}/index/${found?.digest.replace(':', '/')}/link`;
+    const history = `${root}/docker/registry/v2/repositories/${name}/${past}`;
+    if (found !== undefined && files.get(history)?.toString() !== found.digest) {
       wrong.push(`${place} has no history`);
     }
+  }
+  return wrong;
+}
+
+/** What is wrong with a place that may be one of these. */
+export async function placeFaults(
+  store: Store,
+  place: string,
+  allowed: readonly (TestImage | undefined)[],
+): Promise<string[]> {
+  const [name = '', reference = ''] = place.split(' ');
+  const found = await unlessUnknown(store.manifests.get(name, reference));
+  if (found === undefined) return allowed.includes(undefined) ? [] : [`${place} is absent`];
+  const image = allowed.find((image) => image?.manifest.digest === found.digest);
+  return image === undefined ? [`${place} is ${found.digest}`] : imageFaults(store, name, image);
+}
+
+/** Which of these images are listed as referrers, though they are not there, or the other way round. */
+async function referrerFaults(
+  store: Store,
+  place: string,
+  allowed: readonly (TestImage | undefined)[],
+): Promise<string[]> {
+  const wrong: string[] = [];
+  const [name = ''] = place.split(' ');
+  for (const one of allowed) {
+    const subject = one && subjectOf(one);
+    if (subject === undefined) continue;
+    const { referrers } = await store.referrers.list(name, subject, { limit: 100 });
+    const listed = referrers.some(({ digest }) => digest === one?.manifest.digest);
+    const there = await unlessUnknown(store.manifests.get(name, one?.manifest.digest ?? ''));
+    if (listed !== (there !== undefined)) wrong.push(`${place} is a referrer, or not, in error`);
   }
   return wrong;
 }
@@ -105,8 +127,8 @@ async function imageFaults(store: Store, name: string, image: TestImage): Promis
 }
 
 /** Blobs in the tree whose bytes are not what their place says. */
-function tornBlobs(fileSystem: FaultyFileSystem): string[] {
-  return [...fileSystem.files()].flatMap(([path, bytes]) => {
+function tornBlobs(files: ReadonlyMap<string, Buffer>): string[] {
+  return [...files].flatMap(([path, bytes]) => {
     const [, algorithm, hex] = /\/blobs\/(sha256|sha512)\/..\/([0-9a-f]+)\/data$/.exec(path) ?? [];
     if (algorithm === undefined) return [];
     return createHash(algorithm).update(bytes).digest('hex') === hex ? [] : [path];

@@ -298,6 +298,7 @@ export interface FaultyStats {
   readonly ino: number;
   readonly size: number;
   readonly mtimeMs: number;
+  readonly nlink: number;
   isFile(): boolean;
   isDirectory(): boolean;
 }
@@ -441,6 +442,8 @@ class File {
   #doomed: Span[] = [];
   mtimeMs = Date.now();
   readonly ino = nextNumber();
+  /** Names that it has. */
+  links = 0;
 
   get length(): number {
     return this.#now.length;
@@ -577,8 +580,8 @@ class DirectoryChange {
   apply(): void {
     for (const change of [this.#removal, this.#addition])
       if (change !== undefined) change.directory.mtimeMs = Date.now();
-    if (this.#removal !== undefined) this.#removal.directory.entries.delete(this.#removal.name);
-    if (this.#addition !== undefined) this.#addition.directory.entries.set(this.#addition.name, this.#addition.node);
+    if (this.#removal !== undefined) setEntry(this.#removal.directory, this.#removal.name, undefined);
+    if (this.#addition !== undefined) setEntry(this.#addition.directory, this.#addition.name, this.#addition.node);
   }
 
   persistIn(directory: Directory): void {
@@ -606,6 +609,15 @@ class DirectoryChange {
   }
 }
 
+/** Gives a name to a file or directory, or takes it away, and counts a file's names. */
+function setEntry(directory: Directory, name: string, node: Node | undefined): void {
+  const before = directory.entries.get(name);
+  if (before instanceof File) before.links -= 1;
+  if (node instanceof File) node.links += 1;
+  if (node === undefined) directory.entries.delete(name);
+  else directory.entries.set(name, node);
+}
+
 /** What is left of a tree after a power cut; two names of one file stay names of one file. */
 function survive(directory: Directory, keep: () => boolean, files: Map<File, File>): Directory {
   const next = new Directory();
@@ -616,7 +628,7 @@ function survive(directory: Directory, keep: () => boolean, files: Map<File, Fil
       survivor = files.get(node) ?? node.survivor(keep);
       if (survivor instanceof File) files.set(node, survivor);
     }
-    next.entries.set(name, survivor);
+    setEntry(next, name, survivor);
     next.saved.set(name, survivor);
   }
   return next;
@@ -634,6 +646,7 @@ function stats(node: Node): FaultyStats {
     ino: node.ino,
     size: node instanceof File ? node.length : 0,
     mtimeMs: node.mtimeMs,
+    nlink: node instanceof File ? node.links : 1,
     isFile: () => node instanceof File,
     isDirectory: () => node instanceof Directory,
   };
