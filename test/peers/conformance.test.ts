@@ -18,7 +18,7 @@ describe.each(stores)('on $store', ({ store, start }) => {
   test.each(runs)(
     'the whole suite passes: version $version, $users',
     async ({ version, users }) => {
-      await using shiplog = await startShiplog(users, await place.settings());
+      await using shiplog = await startShiplog(users, place.settings());
       const { failures, ...counts } = await conformance(shiplog.host, version, users);
       const { passed, failed, skipped, disabled } = counts;
       const line = `${passed} passed, ${failed} failed, ${skipped} skipped, ${disabled} disabled`;

@@ -46,7 +46,7 @@ describe.each(stores)('on $store', ({ store, start }) => {
   afterAll(() => place[Symbol.asyncDispose]());
 
   const holds = async (size: number): Promise<void> => {
-    await using shiplog = await startShiplog('open', await place.settings());
+    await using shiplog = await startShiplog('open', place.settings());
     await roundTrip(shiplog, size);
   };
   test('a layer of 64 MiB goes in and comes back', () => holds(GiB / 16));
