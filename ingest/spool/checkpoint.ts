@@ -22,6 +22,8 @@ export interface Checkpoint {
   readonly position: Position;
   /** Lines that are delivered, though their rest lies behind the position: whoever reads on steps over that. */
   readonly unfinished: readonly Unfinished[];
+  /** Numbers of segments that were dropped, and whose files may still be there. The ledger counts them. */
+  readonly dropped: readonly number[];
   readonly ledger: Ledger;
 }
 
@@ -35,7 +37,7 @@ export async function saveCheckpoint(fileSystem: FileSystem, directory: string, 
 
 /** Reads the checkpoint; where there is none, or it is damaged, the start: what was delivered is delivered again. */
 export async function loadCheckpoint(fileSystem: FileSystem, directory: string): Promise<Checkpoint> {
-  const start: Checkpoint = { position: { segment: 0, offset: 0 }, unfinished: [], ledger: emptyLedger() };
+  const start: Checkpoint = { position: { segment: 0, offset: 0 }, unfinished: [], dropped: [], ledger: emptyLedger() };
   let text: string;
   try {
     text = Buffer.from(await fileSystem.readFile(`${directory}/${name}`)).toString();
@@ -45,7 +47,7 @@ export async function loadCheckpoint(fileSystem: FileSystem, directory: string):
   }
   const [json = '', checksum] = text.split('\n');
   if (checksum !== crc32(json).toString(16)) return start;
-  const { position, unfinished, ledger }: Checkpoint = JSON.parse(json);
+  const { position, unfinished, dropped, ledger }: Checkpoint = { ...start, ...JSON.parse(json) };
   for (const key of ledgerKeys) start.ledger[key] = ledger[key];
-  return { position, unfinished, ledger: start.ledger };
+  return { position, unfinished, dropped, ledger: start.ledger };
 }

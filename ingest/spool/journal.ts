@@ -1,10 +1,12 @@
 import type { Log } from '../log.ts';
 import { type Checkpoint, loadCheckpoint, saveCheckpoint, type Unfinished } from './checkpoint.ts';
-import { type FileHandle, type FileSystem, hasCode, syncDirectory, writeAll } from './file-system.ts';
+import { countDropped, type Dropped, eraseSegment } from './dropping.ts';
+import { type FileSystem, hasCode } from './file-system.ts';
 import { addTo, type Ledger, type PastLedger } from './ledger.ts';
 import type { Lock } from './lock.ts';
 import { markAt } from './mark.ts';
-import { isBefore, type Position, read, readAt, type Readable, type ReadItem } from './reader.ts';
+import { keepDamage } from './quarantine.ts';
+import { isBefore, type Position, read, type Readable, type ReadItem } from './reader.ts';
 import { inspectSegments } from './recovery.ts';
 import { segmentName, segmentNumber } from './segment.ts';
 import type { SegmentWriter, WrittenSegment } from './writer.ts';
@@ -28,6 +30,13 @@ export class Journal {
   readonly #ledger: Ledger;
   #position: Position;
   #unfinished: readonly Unfinished[];
+  /** The segment that the reader has got to. */
+  #entered = 0;
+  /** Dropped segments whose files may still be there; of some the header is kept. */
+  #dropped: { readonly number: number; readonly keepHeader: boolean }[];
+  /** Segments whose valid length stands in the header of one that was dropped. */
+  readonly #measured = new Set<number>();
+  #dropping: Promise<unknown> = Promise.resolve();
   #saved = true;
   #saving: Promise<void> = Promise.resolve();
 
@@ -44,6 +53,7 @@ export class Journal {
     this.#source = source;
     this.#position = checkpoint.position;
     this.#unfinished = checkpoint.unfinished;
+    this.#dropped = checkpoint.dropped.map((number) => ({ number, keepHeader: true }));
     this.#ledger = checkpoint.ledger;
   }
 
@@ -64,6 +74,15 @@ export class Journal {
 
   /** What is not delivered, in order; of a directory that is written to, also what is yet to come. */
   read(signal: AbortSignal): AsyncGenerator<ReadItem> {
+    return this.#read(signal, (number) => (this.#entered = Math.max(this.#entered, number)));
+  }
+
+  /** The same for whoever does not deliver it: what was looked at can still be dropped. */
+  inspect(signal: AbortSignal): AsyncGenerator<ReadItem> {
+    return this.#read(signal, () => undefined);
+  }
+
+  #read(signal: AbortSignal, onSegment: (number: number) => void): AsyncGenerator<ReadItem> {
     const { fileSystem } = this.#context;
     const source = this.#source;
     const from: Readable = {
@@ -78,6 +97,7 @@ export class Journal {
       get ended() {
         return 'ended' in source ? source.ended : true;
       },
+      onSegment,
     };
     return read(from, this.#position, signal);
   }
@@ -107,7 +127,37 @@ export class Journal {
     this.#saved = false;
   }
 
-  /** Makes the checkpoint durable; then deletes the segments before it. */
+  /**
+   * Drops the oldest segment of which nothing was read. What is being delivered stays: it may be in the sink already.
+   * @returns what was in it; undefined: there is none
+   */
+  dropOldest(): Promise<Dropped | undefined> {
+    const dropping = this.#dropOldest();
+    this.#dropping = dropping.catch(() => undefined);
+    return dropping;
+  }
+
+  async #dropOldest(): Promise<Dropped | undefined> {
+    const { segments }: { readonly segments: readonly WrittenSegment[] } = this.#source;
+    const read = Math.max(this.#entered, this.#position.segment);
+    const index = segments.findIndex(({ number, sealed }) => sealed && number > read);
+    const segment = segments[index];
+    if (segment === undefined) return undefined;
+    const before = segments[index - 1]?.number;
+    const keepHeader = before !== undefined && !this.#measured.has(before);
+    if (keepHeader) this.#measured.add(before);
+    // From here on no reader gets to it.
+    this.#forget(segment.number);
+    const counted = await countDropped({ directory: this.directory, ...this.#context }, segment);
+    const { bytes, records } = counted;
+    addTo(this.#ledger, { droppedBytes: bytes, readRecords: records, droppedRecords: records });
+    this.#dropped.push({ number: segment.number, keepHeader });
+    this.#saved = false;
+    await this.save();
+    return counted;
+  }
+
+  /** Makes the checkpoint durable; then deletes the segments before it, and those that were dropped. */
   save(): Promise<void> {
     this.#saving = this.#saving.catch(() => undefined).then(() => this.#save());
     return this.#saving;
@@ -119,18 +169,35 @@ export class Journal {
     const unfinished = this.#unfinished;
     if (!this.#saved) {
       this.#saved = true;
+      const dropped = this.#dropped.map(({ number }) => number);
+      const save = () =>
+        saveCheckpoint(fileSystem, this.directory, { position, unfinished, dropped, ledger: this.ledger });
       try {
-        await saveCheckpoint(fileSystem, this.directory, { position, unfinished, ledger: this.ledger });
+        await save().catch(async (error: unknown) => {
+          if (dropped.length === 0 || !hasCode(error, 'ENOSPC', 'EDQUOT')) throw error;
+          // What was dropped makes room.
+          await this.#erase();
+          await save();
+        });
       } catch (error) {
         this.#saved = false;
         throw error;
       }
     }
+    await this.#erase();
     const done = ({ number, length, sealed }: WrittenSegment): boolean =>
       sealed && !isBefore(position, { segment: number, offset: length });
     for (const { number } of this.#source.segments.filter(done)) {
       await remove(fileSystem, `${this.directory}/${segmentName(number)}`);
       this.#forget(number);
+    }
+  }
+
+  /** Erases the files of dropped segments. */
+  async #erase(): Promise<void> {
+    for (const dropped of this.#dropped) {
+      await eraseSegment(this.#context.fileSystem, this.directory, dropped);
+      this.#dropped = this.#dropped.filter((other) => other !== dropped);
     }
   }
 
@@ -142,10 +209,7 @@ export class Journal {
     }
   }
 
-  /**
-   * Keeps damaged bytes in `quarantine/`, durably; answers how many count. Zeros are no loss: they are what a file
-   * system leaves of a length that was saved without its bytes.
-   */
+  /** Keeps damaged bytes in `quarantine/`, durably; answers how many count. */
   async quarantine({ at, length }: { at: Position; length: number }): Promise<number> {
     const path = `${this.directory}/${segmentName(at.segment)}`;
     return keepDamage(this.#context, path, `${this.id}-${at.segment}-${at.offset}`, at.offset, length);
@@ -153,6 +217,7 @@ export class Journal {
 
   /** Ends a directory that is delivered: its ledger is added to the past, and its files are deleted. */
   async retire(): Promise<void> {
+    await this.#dropping;
     await this.save();
     if (this.size > 0) throw new Error(`${this.directory} is not delivered to its end`);
     const { past, fileSystem } = this.#context;
@@ -196,17 +261,18 @@ export async function discard(fileSystem: FileSystem, directory: string, lock: L
 export async function adopt(id: string, context: JournalContext, lock: Lock, signal: AbortSignal): Promise<Journal> {
   const { root, fileSystem, log } = context;
   const directory = `${root}/${id}`;
-  const { position, unfinished, ledger } = await loadCheckpoint(fileSystem, directory);
-  const { segments, damaged, empty } = await inspectSegments(fileSystem, directory);
+  const { position, unfinished, dropped, ledger } = await loadCheckpoint(fileSystem, directory);
+  const { segments: found, damaged, empty } = await inspectSegments(fileSystem, directory);
+  const segments = found.filter(({ number }) => !dropped.includes(number));
   let quarantined = 0;
   for (const { name, size } of damaged) {
     quarantined += await keepDamage(context, `${directory}/${name}`, `${id}-${segmentNumber(name)}-0`, 0, size);
   }
   ledger.quarantinedBytes += quarantined;
-  const journal = new Journal(id, context, lock, { segments }, { position, unfinished, ledger });
+  const journal = new Journal(id, context, lock, { segments }, { position, unfinished, dropped, ledger });
   // The process counted what it committed, but died before it could save the count.
   let unread = 0;
-  for await (const item of journal.read(signal)) {
+  for await (const item of journal.inspect(signal)) {
     unread += item.kind === 'block' ? item.block.payload.length : await journal.quarantine(item);
   }
   signal.throwIfAborted();
@@ -216,44 +282,6 @@ export async function adopt(id: string, context: JournalContext, lock: Lock, sig
   for (const name of [...empty, ...damaged.map(({ name }) => name)]) await remove(fileSystem, `${directory}/${name}`);
   log.info({ directory, unread, quarantined }, 'took over the spool of a process that ended');
   return journal;
-}
-
-async function keepDamage(
-  { root, fileSystem, log }: JournalContext,
-  path: string,
-  name: string,
-  start: number,
-  length: number,
-): Promise<number> {
-  const folder = `${root}/quarantine`;
-  const source = await fileSystem.open(path, 'r');
-  let copy: FileHandle | undefined;
-  try {
-    for (let done = 0; done < length;) {
-      const bytes = await readAt(source, start + done, Math.min(length - done, 1024 * 1024));
-      if (copy === undefined && bytes.some((byte) => byte !== 0)) {
-        await fileSystem.mkdir(folder, { recursive: true });
-        await syncDirectory(fileSystem, root);
-        copy = await fileSystem.open(`${folder}/${name}`, 'w');
-        // What was zeros so far is written again, as part of the whole.
-        done = 0;
-        continue;
-      }
-      if (copy !== undefined) await writeAll(copy, [bytes], done);
-      done += bytes.length;
-    }
-    if (copy === undefined) return 0;
-    await copy.datasync();
-  } finally {
-    await copy?.close();
-    await source.close();
-  }
-  await syncDirectory(fileSystem, folder);
-  log.error(
-    { file: `${folder}/${name}`, bytes: length },
-    'bytes of the spool are damaged; they are kept, and stepped over',
-  );
-  return length;
 }
 
 async function remove(fileSystem: FileSystem, path: string): Promise<void> {

@@ -40,6 +40,8 @@ export interface Readable {
   readonly nextCommit: Promise<void>;
   /** There will not be more. */
   readonly ended: boolean;
+  /** Is told which segment is read next, before it is asked for anything else. */
+  readonly onSegment: (number: number) => void;
 }
 
 /** Bytes of one read. A block that is larger is read by itself. */
@@ -59,6 +61,7 @@ export async function* read(from: Readable, start: Position, signal: AbortSignal
       ({ number, length, sealed }) =>
         number > position.segment || (number === position.segment && (position.offset < length || !sealed)),
     );
+    if (segment !== undefined) from.onSegment(segment.number);
     if (segment !== undefined && segment.number !== position.segment) {
       position = { segment: segment.number, offset: headerLength };
     }
@@ -79,6 +82,19 @@ export async function* read(from: Readable, start: Position, signal: AbortSignal
     } finally {
       await file.close();
     }
+  }
+}
+
+/** Reads the blocks of a segment, as it is now. */
+export async function* readSegment(
+  { directory, fileSystem }: Pick<Readable, 'directory' | 'fileSystem'>,
+  segment: WrittenSegment,
+): AsyncGenerator<ReadItem> {
+  const file = await fileSystem.open(`${directory}/${segmentName(segment.number)}`, 'r');
+  try {
+    yield* readRun(file, segment, headerLength, segment.length);
+  } finally {
+    await file.close();
   }
 }
 

@@ -30,18 +30,23 @@
  * - A refused block and those of its connection behind it: all that is queued is refused with it, in one turn of the
  *   event loop, so that none overtakes it.
  * - The end of the spool and a commit under way: readers are told of the end after the last commit.
+ * - The reader and a segment that is dropped: only one that no reader has got to is dropped, and in the turn of the event
+ *   loop in which that is found out it is taken off the list that readers go by. The checkpoint names it before its file
+ *   is deleted; whoever takes the directory over deletes what is left of it, unread.
  */
-import { randomBytes } from 'node:crypto';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Block } from '../block.ts';
 import type { Log } from '../log.ts';
+import { makeDirectory } from './directory.ts';
 import { SpoolError } from './errors.ts';
 import { type FileSystem, nodeFileSystem, syncDirectory } from './file-system.ts';
 import { adopt, discard, Journal, type JournalContext, lockName } from './journal.ts';
 import { addTo, emptyLedger, type Ledger, openPastLedger, type PastLedger } from './ledger.ts';
+import { FillWatch } from './fill-watch.ts';
 import { type Lock, type TakeLock, takeSqliteLock } from './lock.ts';
 import { SegmentWriter } from './writer.ts';
+import { Rarely } from '../rarely.ts';
 
 /** How the spool is opened. Sizes in bytes. */
 export interface SpoolOptions {
@@ -68,8 +73,6 @@ export interface SpoolTotals extends Ledger {
   readonly unreadBytes: number;
 }
 
-const warnings = [0.95, 0.8, 0.5];
-
 /** Opens the spool with a new directory for this life. */
 export async function openSpool(options: SpoolOptions): Promise<Spool> {
   const { directory: root, fileSystem = nodeFileSystem, log, takeLock = takeSqliteLock } = options;
@@ -81,49 +84,12 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
 
   const { id, lock } = await makeDirectory(context, takeLock, now());
 
-  const writer = new SegmentWriter({
-    directory: `${root}/${id}`,
-    fileSystem,
-    // A segment is deleted as a whole: one must not be all that may be.
-    segmentSize: Math.min(options.segmentSize ?? 64 * 1024 * 1024, Math.floor(options.maxSize / 4)),
-    log,
-    now,
-  });
-  const checkpoint = { position: { segment: 0, offset: 0 }, unfinished: [], ledger: emptyLedger() };
+  // A segment is deleted as a whole: one must not be all that may be.
+  const segmentSize = Math.min(options.segmentSize ?? 64 * 1024 * 1024, Math.floor(options.maxSize / 4));
+  const writer = new SegmentWriter({ directory: `${root}/${id}`, fileSystem, segmentSize, log, now });
+  const checkpoint = { position: { segment: 0, offset: 0 }, unfinished: [], dropped: [], ledger: emptyLedger() };
   const live = new Journal(id, context, lock, writer, checkpoint);
-  return new Spool(
-    { maxSize: options.maxSize, whenFull: options.whenFull ?? 'block' },
-    context,
-    takeLock,
-    writer,
-    live,
-  );
-}
-
-/** Makes the directory of this life, and locks it. `now` in µs since 1970. */
-async function makeDirectory(
-  { root, fileSystem }: JournalContext,
-  takeLock: TakeLock,
-  now: number,
-): Promise<{ readonly id: string; readonly lock: Lock }> {
-  const stamp = new Date(now / 1000).toISOString().replaceAll(/[-:]|\.\d+Z/g, '');
-  for (let attempt = 1; ; attempt += 1) {
-    const id = `${stamp}-${randomBytes(6).toString('hex')}`;
-    let lock: Lock | undefined;
-    try {
-      await fileSystem.mkdir(`${root}/.new-${id}`, { recursive: true });
-      lock = takeLock(`${root}/.new-${id}/${lockName}`);
-      if (lock !== undefined) {
-        await fileSystem.rename(`${root}/.new-${id}`, `${root}/${id}`);
-        await syncDirectory(fileSystem, root);
-        return { id, lock };
-      }
-    } catch (error) {
-      lock?.[Symbol.dispose]();
-      if (attempt === 5) throw error;
-    }
-    if (attempt === 5) throw new Error(`each new directory in ${root} was locked by another at once`);
-  }
+  return new Spool({ whenFull: 'block', ...options, segmentSize }, context, takeLock, writer, live);
 }
 
 /** What came in, until it is delivered. */
@@ -137,19 +103,25 @@ export class Spool implements AsyncDisposable {
   readonly #takeLock: TakeLock;
   readonly #writer: SegmentWriter;
   readonly #orphans = new Map<string, Journal>();
+  readonly #segmentSize: number;
+  readonly #watch: FillWatch;
+  readonly #told: Rarely;
+  #dropping: Promise<void> | undefined;
   #pending = 0;
   #failedUntil = 0;
-  #warned = 0;
 
   constructor(
-    { maxSize, whenFull }: { readonly maxSize: number; readonly whenFull: WhenFull },
+    { maxSize, segmentSize, whenFull }: Required<Pick<SpoolOptions, 'maxSize' | 'segmentSize' | 'whenFull'>>,
     context: JournalContext,
     takeLock: TakeLock,
     writer: SegmentWriter,
     live: Journal,
   ) {
     this.#maxSize = maxSize;
+    this.#segmentSize = segmentSize;
     this.dropsOldest = whenFull === 'drop-oldest';
+    this.#watch = new FillWatch(maxSize, context.log);
+    this.#told = new Rarely(context.log);
     this.#context = context;
     this.#takeLock = takeLock;
     this.#writer = writer;
@@ -158,18 +130,49 @@ export class Spool implements AsyncDisposable {
 
   /** Resolves when the block is durable. @throws {SpoolError} it is not in the spool. */
   async append(block: Block): Promise<void> {
-    if (this.#overfull) throw new SpoolError('full', `the spool is full: ${this.size} of ${this.#maxSize} bytes`);
+    if (this.#overfull) {
+      this.#makeRoom();
+      throw new SpoolError('full', `the spool is full: ${this.size} of ${this.#maxSize} bytes`);
+    }
     this.#pending += block.payload.length;
     try {
       await this.#writer.append(block);
     } catch (error) {
       // Whether the disk takes something again, the next attempt finds out; but not at once.
       if (error instanceof SpoolError && error.code !== 'closed') this.#failedUntil = performance.now() + 1000;
+      if (error instanceof SpoolError && error.code === 'full') this.#makeRoom(true);
       throw error;
     } finally {
       this.#pending -= block.payload.length;
     }
-    this.#warn();
+    this.#watch.note(this.size);
+    this.#makeRoom();
+  }
+
+  /** Where that is the policy: drops the oldest segments until there is room for one more; on a full disk at least one. */
+  #makeRoom(diskFull = false): void {
+    const lacksRoom = (): boolean => this.size > this.#maxSize - this.#segmentSize;
+    if (!this.dropsOldest || this.#dropping !== undefined || !(diskFull || lacksRoom())) return;
+    this.#dropping = this.#drop(diskFull, lacksRoom)
+      .catch((error: unknown) =>
+        this.#context.log.error({ err: error }, 'the spool is full, and nothing can be dropped'),
+      )
+      .finally(() => (this.#dropping = undefined));
+  }
+
+  async #drop(diskFull: boolean, lacksRoom: () => boolean): Promise<void> {
+    let [bytes, records, first] = [0, 0, diskFull];
+    for (const journal of [...this.#orphans.values(), this.live]) {
+      while (first || lacksRoom()) {
+        const dropped = await journal.dropOldest();
+        if (dropped === undefined) break;
+        bytes += dropped.bytes;
+        records += dropped.records;
+        first = false;
+      }
+    }
+    if (bytes === 0) return;
+    this.#told.warn('dropped', { bytes, records }, 'the spool is full: what has waited longest was dropped');
   }
 
   /** Bytes of all files that this process answers for. */
@@ -195,7 +198,10 @@ export class Spool implements AsyncDisposable {
   /** Resolves when something may be taken again. Rejects when the signal aborts. */
   async untilWritable(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    while (this.full) await sleep(50, undefined, { signal });
+    while (this.full) {
+      this.#makeRoom();
+      await sleep(50, undefined, { signal });
+    }
   }
 
   get totals(): SpoolTotals {
@@ -261,23 +267,11 @@ export class Spool implements AsyncDisposable {
   /** Ends the spool; what is not delivered is left to the next life. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+    await this.#dropping;
     for (const journal of this.#orphans.values()) await journal.release();
     await this.live.save();
     if (this.live.size === 0) await this.live.retire();
     else await this.live.release();
     this.#context.past[Symbol.dispose]();
-  }
-
-  #warn(): void {
-    const share = this.size / this.#maxSize;
-    const level = warnings.find((level) => share >= level) ?? 0;
-    if (level > this.#warned) {
-      const percent = Math.floor(share * 100);
-      this.#context.log.warn(
-        { percent, maxSize: this.#maxSize },
-        'the spool fills up: the log sink is too slow, or away',
-      );
-    }
-    this.#warned = level;
   }
 }
