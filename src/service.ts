@@ -27,7 +27,8 @@ import { listenHttp } from './http/server.ts';
 import { openLogs } from './logs/open.ts';
 import { logsReadiness } from './logs/readiness.ts';
 import { measureLogs } from './logs/metrics.ts';
-import { logsRouter } from './logs/router.ts';
+import { logRoutes } from './logs/router.ts';
+import { openSenderTokens } from './logs/tokens.ts';
 import type { LogPipeline } from './logs/pipeline.ts';
 import { blockList, clusterRules } from './networks.ts';
 import { openDriver } from './open-driver.ts';
@@ -104,7 +105,16 @@ export async function startService(config: Config, { log, openPipeline = openLog
       throw error;
     }
   };
-  const pipeline = stack.use(await openPipeline(config, lookup, log).catch(explainListener));
+  const { tokens_file: tokensFile } = config.ingest.http;
+  const tokens = tokensFile === undefined ? undefined : stack.use(await openSenderTokens(tokensFile, log));
+  const pipeline = stack.use(
+    await openPipeline(
+      config,
+      { lookup, givesCluster: (cluster) => tokens?.givesCluster(cluster) === true },
+      log,
+    ).catch(explainListener),
+  );
+  const logs = logRoutes({ pipeline, clusterOf: clusterRules(config.ingest.tags.sources), tokens });
 
   const metrics = createMetrics();
   measureLogs(metrics.registry, pipeline);
@@ -115,11 +125,12 @@ export async function startService(config: Config, { log, openPipeline = openLog
     mount(app) {
       app.use(healthRouter({ logs: () => logsReadiness(pipeline.status()) }).routes());
       app.use(tokenEndpoint(auth).routes());
+      app.use(logs.open.routes());
       app.use(authenticate(auth));
       app.use(registryRouter({ store, delete: storage.delete, readOnly: storage.read_only }).routes());
       app.use(usersOnly);
       app.use(metrics.router.routes());
-      app.use(logsRouter({ pipeline, clusterOf: clusterRules(config.ingest.tags.sources) }).routes());
+      app.use(logs.users.routes());
     },
   });
   const http = stack.adopt(

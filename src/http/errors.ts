@@ -32,7 +32,7 @@ export class HttpError extends Error {
   }
 
   /** The answer's body. */
-  toJSON(): { errors: [{ code: string; message: string; detail?: unknown }] } {
+  toJSON(): object {
     const { code, message, detail } = this;
     return { errors: [detail === undefined ? { code, message } : { code, message, detail }] };
   }

@@ -20,7 +20,7 @@ export function logRequests(log: Logger): Handler {
       const { bytesRead: read, bytesWritten: written } = socket;
       ends.set(socket, { read, written });
       const failure = failureOf(req);
-      const { identity, peer } = ctx.state;
+      const { identity, peer, token } = ctx.state;
       const fields = {
         method: ctx.method,
         path: escapeControls(ctx.path),
@@ -31,6 +31,7 @@ export function logRequests(log: Logger): Handler {
         peer: peer.address,
         ...(identity?.by === 'htpasswd' && { user: escapeControls(identity.name) }),
         ...(identity?.by === 'cli-key' && { user: 'cli-key' }),
+        ...(token && { token: escapeControls(token.name) }),
         ...(res.writableFinished ? {} : { aborted: true }),
         ...(failure !== undefined && { code: failure.code }),
         ...(failure?.reason !== undefined && { reason: failure.reason }),

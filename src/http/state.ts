@@ -36,6 +36,13 @@ export interface Rights {
   readonly user: string;
 }
 
+/** A token by which logs are sent, and what it says of its senders. */
+export interface SenderToken {
+  readonly name: string;
+  readonly cluster?: string;
+  readonly host?: string;
+}
+
 /** What is known of a request: `ctx.state`. */
 export interface RequestState {
   peer: Peer;
@@ -43,6 +50,8 @@ export interface RequestState {
   identity?: Identity;
   /** Absent until the request was authenticated. */
   rights?: Rights;
+  /** Absent where the sender of logs showed none. */
+  token?: SenderToken;
 }
 
 /** A middleware that knows `ctx.state`. */

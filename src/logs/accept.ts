@@ -1,11 +1,9 @@
-import { randomBytes } from 'node:crypto';
-import type { Socket } from 'node:net';
-import type { Source } from '../../ingest/block.ts';
 import { HttpError } from '../http/errors.ts';
 import { type MemoryBudget, withBody } from '../http/body.ts';
-import type { Handler, Peer } from '../http/state.ts';
+import type { Handler } from '../http/state.ts';
 import type { LogPipeline } from './pipeline.ts';
 import { readRecords, type RecordFormat } from './records.ts';
+import { commit, sendersOf } from './senders.ts';
 
 /** The most bytes of one request, also after inflation. */
 const limit = 16 * 1024 * 1024;
@@ -29,24 +27,14 @@ export interface AcceptOptions {
 
 /** `POST /logs`: all records of a request are kept, durably, when it is answered; or none is. */
 export function acceptLogs({ pipeline, budget, clusterOf }: AcceptOptions): Handler {
-  const connections = new WeakMap<Socket, string>();
-
-  /** Who sent a record. A proxy's connection carries those of many senders, so it is not theirs. */
-  function sourceOf(socket: Socket, peer: Peer): Source {
-    const known = peer.port === 0 ? undefined : connections.get(socket);
-    const connection = known ?? randomBytes(16).toString('hex');
-    if (peer.port !== 0) connections.set(socket, connection);
-    const cluster = clusterOf(peer.address);
-    return { listener: 'http', connection, peer, ...(cluster !== undefined && { cluster }) };
-  }
-
+  const sourceOf = sendersOf('http', clusterOf);
   return async (ctx) => {
     const format = formatOf(ctx.get('Content-Type'));
     const accepted = await withBody(ctx.req, { limit, budget }, async (body) => {
       const { count, lines } = await readRecords(body, format);
       if (count === 0) return 0;
-      const source = sourceOf(ctx.req.socket, ctx.state.peer);
-      await commit(pipeline, { kind: 'json-records', source, arrivedAt: Date.now() * 1000, flags: {}, payload: lines });
+      const arrivedAt = Date.now() * 1000;
+      await commit(pipeline, { kind: 'json-records', source: sourceOf(ctx), arrivedAt, flags: {}, payload: lines });
       return count;
     });
     ctx.body = { accepted };
@@ -65,21 +53,4 @@ function formatOf(contentType: string): RecordFormat {
       'application/x-ndjson (an object a line)',
     { headers: { Accept: 'application/json, application/x-ndjson' } },
   );
-}
-
-async function commit(
-  pipeline: Pick<LogPipeline, 'accept'>,
-  block: Parameters<LogPipeline['accept']>[0],
-): Promise<void> {
-  try {
-    await pipeline.accept(block);
-  } catch (cause) {
-    const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
-    const why = { full: 'the spool is full', io: 'the spool cannot be written', closed: 'the server is ending' };
-    if (code !== 'full' && code !== 'io' && code !== 'closed') throw cause;
-    throw new HttpError(503, 'UNAVAILABLE', `${why[code]}; nothing of this request was kept`, {
-      headers: { 'Retry-After': '5' },
-      cause,
-    });
-  }
 }

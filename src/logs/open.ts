@@ -12,17 +12,25 @@ import type { Config } from '../config.ts';
 import { blockList, clusterRules, contains } from '../networks.ts';
 import type { LogPipeline } from './pipeline.ts';
 
+/** What the log side asks of others. */
+export interface Inquiries {
+  readonly lookup: ImageLookup;
+  /** Whether a sender's token gives it this cluster. */
+  readonly givesCluster: (cluster: string) => boolean;
+}
+
 /** Opens the log side as the configuration has it. */
 export async function openLogs(
   config: Config,
-  lookup: ImageLookup,
+  { lookup, givesCluster }: Inquiries,
   log: Logger,
 ): Promise<LogPipeline & AsyncDisposable> {
   const { data, http, ingest, logs } = config;
   const { dataset, namespace } = logs.sink === 'elasticsearch' ? logs.elasticsearch : embeddedStream;
   const { cluster: fallback, sources } = ingest.tags;
-  const clusters = { fallback, reserved: new Set(sources.map(({ cluster }) => cluster)) };
-  const renderer = createRenderer({ clusters, dataset, namespace, lookup, log });
+  const given = new Set(sources.map(({ cluster }) => cluster));
+  const reserved = { has: (cluster: string) => given.has(cluster) || givesCluster(cluster) };
+  const renderer = createRenderer({ clusters: { fallback, reserved }, dataset, namespace, lookup, log });
   const pipeline = await openPipeline({
     data,
     listeners: listenOptions(ingest),

@@ -1,25 +1,74 @@
 import { Router } from '@koa/router';
+import { credentialsOf } from '../auth/basic.ts';
 import { MemoryBudget } from '../http/body.ts';
+import { HttpError } from '../http/errors.ts';
 import { logReadersOnly } from '../http/log-readers.ts';
-import type { RequestState } from '../http/state.ts';
+import type { Handler, RequestState } from '../http/state.ts';
 import { acceptLogs, type AcceptOptions } from './accept.ts';
+import {
+  acceptEvents,
+  answerHealth,
+  answerOptions,
+  collectorHealthPaths,
+  collectorPaths,
+  failAsCollector,
+} from './hec.ts';
 import type { LogPipeline } from './pipeline.ts';
 import { searchLogs } from './search.ts';
+import type { SenderTokens } from './tokens.ts';
 
 /** What the log API works with. */
 export interface LogsOptions {
   readonly pipeline: LogPipeline;
   readonly clusterOf: AcceptOptions['clusterOf'];
+  /** Undefined: there are none. */
+  readonly tokens: SenderTokens | undefined;
+}
+
+/** The log API. */
+export interface LogRoutes {
+  /** For senders with a token, and what anyone may ask; it goes before the authentication of users. */
+  readonly open: Router<RequestState>;
+  /** For users. */
+  readonly users: Router<RequestState>;
 }
 
 /** Bytes of records in memory, over all requests; each is there as it came, inflated, and compacted. */
 const memory = 192 * 1024 * 1024;
 
-/** `POST /logs` and `GET /api/logs`. */
-export function logsRouter({ pipeline, clusterOf }: LogsOptions): Router<RequestState> {
-  const router = new Router<RequestState>({ sensitive: true });
-  router.post('/logs', acceptLogs({ pipeline, clusterOf, budget: new MemoryBudget(memory) }));
-  router.use('/api/logs', logReadersOnly);
-  router.get('/api/logs', searchLogs(pipeline));
-  return router;
+/** `POST /logs`, Splunk's HTTP Event Collector, and `GET /api/logs`. */
+export function logRoutes({ pipeline, clusterOf, tokens }: LogsOptions): LogRoutes {
+  const options = { pipeline, clusterOf, budget: new MemoryBudget(memory) };
+  const [logs, events] = [acceptLogs(options), acceptEvents(options)];
+  const withToken = byToken(tokens);
+
+  const open = new Router<RequestState>({ sensitive: true });
+  open.options(collectorPaths, answerOptions);
+  open.get(collectorHealthPaths, answerHealth(options));
+  open.post('/logs', withToken(logs));
+  open.post(collectorPaths, failAsCollector, withToken(events));
+
+  const users = new Router<RequestState>({ sensitive: true });
+  users.post('/logs', logs);
+  users.post(collectorPaths, events);
+  users.use('/api/logs', logReadersOnly);
+  users.get('/api/logs', searchLogs(pipeline));
+  return { open, users };
+}
+
+/** Takes the records of who shows a token, which gives the right to nothing else; others are left to what comes next. */
+function byToken(tokens: SenderTokens | undefined): (accept: Handler) => Handler {
+  return (accept) => async (ctx, next) => {
+    const { scheme = '', value = '' } = credentialsOf(ctx.req) ?? {};
+    const token = scheme === 'splunk' || scheme === 'bearer' ? tokens?.find(value) : undefined;
+    if (token === undefined) {
+      if (scheme === 'splunk' && tokens !== undefined) {
+        throw new HttpError(403, 'TOKEN_INVALID', 'there is no such token');
+      }
+      await next();
+      return;
+    }
+    ctx.state.token = token;
+    await accept(ctx, next);
+  };
 }
