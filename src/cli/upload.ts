@@ -36,7 +36,6 @@ export async function upload(
 async function send(request: ClientRequest, body: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
   for await (const chunk of body) {
     if (!request.write(chunk)) await once(request, 'drain', { signal });
-    if (signal.aborted) return;
   }
   request.end();
 }

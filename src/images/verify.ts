@@ -3,7 +3,7 @@ import { type Digest, splitDigest } from '../../storage/digest.ts';
 import { ImageError } from './errors.ts';
 
 /**
- * Passes content on, and checks it on the way; the last piece is held back until all of it was found right.
+ * Passes content on, and checks it on the way: that it ends without a failure says that it is right.
  * @throws {ImageError} where it is not what the digest and the size (in bytes) say, or breaks off
  */
 export async function* verified(
@@ -13,14 +13,12 @@ export async function* verified(
   const { algorithm, hex } = splitDigest(digest);
   const hash = createHash(algorithm);
   let length = 0;
-  let held: Uint8Array | undefined;
   try {
     for await (const chunk of body) {
       length += chunk.length;
       if (length > size) break;
       hash.update(chunk);
-      if (held !== undefined) yield held;
-      held = chunk;
+      yield chunk;
     }
   } catch (cause) {
     const { cause: deeper = cause } = cause instanceof Error ? cause : {};
@@ -29,5 +27,4 @@ export async function* verified(
   if (length > size) throw new ImageError(`${digest} has more than the ${size} bytes that it should have`);
   if (length < size) throw new ImageError(`${digest} has ${length} bytes, and should have ${size}`);
   if (hash.digest('hex') !== hex) throw new ImageError(`${digest} is damaged: its content is another`);
-  if (held !== undefined) yield held;
 }

@@ -142,7 +142,7 @@ describe('an index', () => {
     const manifest = blob(ociManifest, {
       schemaVersion: 2,
       config: descriptor(one.config),
-      layers: [strong].map(descriptor),
+      layers: [strong, strong].map(descriptor),
     });
     await registry.blob('from/here', one.config.bytes);
     await pushBlob(registry.store, 'from/here', strong);

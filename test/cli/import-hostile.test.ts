@@ -77,6 +77,23 @@ const hostile: [what: string, archive: () => Promise<Uint8Array>, stderr: RegExp
       ]),
     /answers 400: .*sha256/,
   ],
+  [
+    'an index of which two images are there, and one is not',
+    () => {
+      const top = index([one, other, image({ seed: 3 })]);
+      return tar([blobEntry(top), ...imageEntries(one), ...imageEntries(other), ...indexEntries([top])]);
+    },
+    /archive lacks sha256:/,
+  ],
+  [
+    'an index of which one image is absent, one damaged and one whole',
+    () => {
+      const top = index([image({ seed: 3 }), other, one]);
+      const damaged = { ...blobEntry(other.manifest), content: Buffer.alloc(other.manifest.bytes.length) };
+      return tar([blobEntry(top), damaged, ...imageEntries(one), ...indexEntries([top])]);
+    },
+    /is damaged: its content is another/,
+  ],
   ['two indexes', () => tar([...imageEntries(one), ...tops, ...tops]), /has "index\.json" twice/],
   ['two indexes of which one begins with ./', () => tar([...tops, { name: './index.json', content: '{}' }]), /twice/],
   ['a name that leads out', () => layout({ name: '../index.json', content: '{}' }), /leads out of it/],

@@ -99,6 +99,22 @@ describe('shiplog ls', () => {
     });
   });
 
+  test('a layer that images share counts once', async () => {
+    const [one] = images;
+    const [layer = one.config] = one.layers;
+    const twice = blob(one.manifest.mediaType, {
+      schemaVersion: 2,
+      config: descriptor(one.config),
+      layers: [layer, layer].map(descriptor),
+    });
+    const both = index([one, { ...one, manifest: twice }]);
+    await pushImage(registry.store, 'shared', one);
+    await putManifest('shared', twice.digest, twice);
+    await putManifest('shared', '1', both);
+    const { stdout } = await shiplog(['ls', 'shared', '--json'], env);
+    expect(JSON.parse(stdout).size).toBe(sizeOf([one.config, ...one.layers]));
+  });
+
   test('what an image says of itself cannot steer the terminal', async () => {
     const config = blob('application/vnd.oci.image.config.v1+json', { os: 'li\u001b[2Jnux', architecture: 'a' });
     const manifest = blob('application/vnd.oci.image.manifest.v1+json', {

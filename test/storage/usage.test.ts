@@ -86,11 +86,13 @@ test('an alias counts as what it leads to, and a link that leads nowhere as noth
   await pushBlob(store, 'a', layer);
   await link('b', sha512(layer.bytes), layer.digest);
   await link('b', layer.digest, layer.digest);
+  await link('alias', sha512(layer.bytes), layer.digest);
   await link('c', sha512(layer.bytes), '');
   await link('c', sha512(Buffer.from('else')), sha512(Buffer.from('else')));
   expect(await usage()).toMatchObject({
     repositories: [
       { name: 'a', own: 0, shared: 7 },
+      { name: 'alias', own: 0, shared: 7 },
       { name: 'b', own: 0, shared: 7 },
     ],
     blobs: 7,
