@@ -25,12 +25,12 @@ export interface SearchPage {
 /** Characters of JSON on a page, at most: lines may be long. A record that is longer is a page by itself. */
 export const largestPage = 32 * 1024 * 1024;
 
-/** How many of what was found, in order, make a page of at most `limit`. */
-export function pageLength(found: readonly { readonly json: string }[], limit: number): number {
+/** How many of what was found, in order, make a page of at most `limit`, and of at most so many characters. */
+export function pageLength(found: readonly { readonly json: string }[], limit: number, most = largestPage): number {
   let characters = 0;
   for (const [index, { json }] of found.entries()) {
     characters += json.length;
-    if (index === limit || (index > 0 && characters > largestPage)) return index;
+    if (index === limit || (index > 0 && characters > most)) return index;
   }
   return found.length;
 }

@@ -43,6 +43,21 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null;
 }
 
+/** Whether a query finds a document. */
+export function matches(query: Query, document: unknown): boolean {
+  switch (query.kind) {
+    case 'words':
+    case 'field':
+      return matchesField(document, query);
+    case 'not':
+      return !matches(query.operand, document);
+    case 'and':
+      return query.operands.every((operand) => matches(operand, document));
+    case 'or':
+      return query.operands.some((operand) => matches(operand, document));
+  }
+}
+
 /** Whether a document, as JSON text says it, has such a value. */
 export function matchesField(document: unknown, leaf: Leaf): boolean {
   if (leaf.kind === 'words') return valuesAt(document, leaf.field).some((value) => hasWords(value, leaf));

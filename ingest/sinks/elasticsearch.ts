@@ -1,10 +1,14 @@
 import { Client, errors, type estypes } from '@elastic/elasticsearch';
 import type { Log } from '../log.ts';
+import type { ArrivalPage, ArrivalRequest } from '../query/arrivals.ts';
 import { compare, decodeCursor, encodeCursor, type Position } from '../query/cursor.ts';
+import type { Histogram, HistogramRequest } from '../query/histogram.ts';
 import { largestPage, pageLength, type SearchPage, type SearchRequest } from '../query/search.ts';
 import { toElasticsearch } from '../query/to-elasticsearch.ts';
 import type { LogDocument } from '../record.ts';
+import { findArrivals } from './elasticsearch-arrivals.ts';
 import { isTooLarge, outcomeOf, toSinkError, type BulkItem } from './elasticsearch-errors.ts';
+import { countDocuments } from './elasticsearch-histogram.ts';
 import { prepareStream } from './elasticsearch-setup.ts';
 import { SinkError, type Outcome, type Sink } from './sink.ts';
 import { streamName, type StreamOptions } from './templates.ts';
@@ -64,6 +68,14 @@ class Elasticsearch implements Sink {
   async search(request: SearchRequest, signal: AbortSignal): Promise<SearchPage> {
     const before = request.before === undefined ? undefined : decodeCursor(request.before);
     return this.#ask(signal, () => this.#search(request, before, signal));
+  }
+
+  async histogram(request: HistogramRequest, signal: AbortSignal): Promise<Histogram> {
+    return this.#ask(signal, () => countDocuments(this.#client, this.#stream, request, signal));
+  }
+
+  async arrivals(request: ArrivalRequest, signal: AbortSignal): Promise<ArrivalPage> {
+    return this.#ask(signal, () => findArrivals(this.#client, this.#stream, request, signal));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -16,8 +16,9 @@ import { valuesAt } from '../query/values.ts';
  *     sources    facts     what documents have in common (host, container, image, level, …): {"host.name": ["web-1"], …}
  *                documents how many there are
  *     words      FTS5 without content: rowid = key, the words of `message`, cut by `query/words.ts`
+ *     arrivals   when documents came: those with the keys from first to last at a ms of the writer's clock
  *
- * All three are read in the order of the key: a search takes what it needs and stops. Beyond two million documents of
+ * The first three are read in the order of the key: a search takes what it needs and stops. Beyond two million documents of
  * one millisecond in a day, the rest count as a millisecond later.
  *
  * WAL, so that a search neither waits for the writer nor delays it; `synchronous=FULL` syncs the log at each commit.
@@ -30,13 +31,20 @@ const schema = `
   CREATE INDEX documents_source ON documents (source);
   CREATE VIRTUAL TABLE words USING fts5 (message, content = '', columnsize = 0, tokenize = 'ascii');
   INSERT INTO words (words, rank) VALUES ('automerge', 16);
-  PRAGMA user_version = 1;
+`;
+
+/** Beside which a file of version 1 has all the rest. */
+const schemaOfArrivals = `
+  CREATE TABLE arrivals (at INTEGER, first INTEGER, last INTEGER NOT NULL, PRIMARY KEY (at, first)) STRICT, WITHOUT ROWID;
+  PRAGMA user_version = 2;
 `;
 
 /** How long a writer waits for another process's, in ms. */
 const busyTimeout = 10_000;
 
-const keyBits = 21n;
+/** Bits of a key below its ms. */
+export const keyShift = 21;
+const keyBits = BigInt(keyShift);
 const maxTime = 2 ** 42 - 1;
 
 /** The least key of a millisecond. */
@@ -72,7 +80,9 @@ export function openForWriting(directory: string, name: string): DatabaseSync {
       'PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -32768;',
     );
     database.exec('PRAGMA wal_autocheckpoint = 2000; PRAGMA journal_size_limit = 67108864; BEGIN IMMEDIATE;');
-    if (versionOf(database) === 0) database.exec(schema);
+    const version = versionOf(database);
+    if (version === 0) database.exec(schema);
+    if (version < 2) database.exec(schemaOfArrivals);
     database.exec('COMMIT');
     syncDirectory(directory);
     return database;
@@ -111,6 +121,7 @@ export function factsOf(document: unknown): string {
   return JSON.stringify(facts);
 }
 
-function versionOf(database: DatabaseSync): number {
+/** 0: it has no tables yet; 1: it has no `arrivals`. */
+export function versionOf(database: DatabaseSync): number {
   return Number(database.prepare('PRAGMA user_version').get()?.['user_version']);
 }

@@ -1,21 +1,12 @@
-import type { DatabaseSync, SQLInputValue } from 'node:sqlite';
-import type { Query } from '../query/ast.ts';
 import { compare, type Position } from '../query/cursor.ts';
 import { largestPage, pageLength } from '../query/search.ts';
-import { fieldFunction, toSqlite, type SqliteQuery } from '../query/to-sqlite.ts';
-import { matchesField, type Leaf } from '../query/values.ts';
-import { dayFiles, firstKey, openForReading, timeOf } from './embedded-schema.ts';
-import { serve } from './embedded-worker.ts';
+import { openForReading, timeOf } from './embedded-schema.ts';
+import { candidates, keyRange, type KeyRange, OutOfTime, prepareWalk, type WalkTask } from './embedded-walk.ts';
 
-/** A search on its way to a thread. Times in ms since 1970; `deadline` too, looked at between files. */
-export interface SearchTask {
-  readonly directory: string;
-  readonly query?: Query;
-  readonly since?: number;
-  readonly until?: number;
+/** A search on its way to a thread. */
+export interface SearchTask extends WalkTask {
   readonly limit: number;
   readonly before?: Position;
-  readonly deadline: number;
 }
 
 /** What a search found; `next` is the last place that it looked at, absent at the end. */
@@ -28,163 +19,104 @@ interface Hit extends Position {
   readonly json: string;
 }
 
-serve(search);
-
-interface File {
-  readonly name: string;
-  /** The greatest time in it that the search may see, in ms. */
-  readonly greatest: number;
-}
+/** How long, in ms, each file may take after the deadline that must be looked into for a page to get on. */
+const extraTime = 1000;
 
 /** Goes through the files from the newest `@timestamp` on, until no other file can hold a newer record than those found. */
-function search(task: SearchTask): Found {
-  const query = task.query === undefined ? {} : toSqlite(task.query);
-  const files = candidates(task);
+export function search(task: SearchTask): Found {
+  const { since, until = Infinity, before, limit, directory } = task;
+  const [from, to] = keyRange(since, Math.min(until, before === undefined ? Infinity : before.time + 1));
+  const files = candidates(directory, [from, to]);
   let hits: Hit[] = [];
+  /** What is of this ms or newer was looked at in all files; 0: and so was everything else. */
+  let floor = 0;
+  let { deadline } = task;
   for (const [index, { name }] of files.entries()) {
-    hits = firstOf([...hits, ...searchFile(task, query, name)], task.limit);
+    const [first] = keyRange(floor);
+    const found = searchFile({ ...task, deadline }, name, [from > first ? from : first, to]);
+    floor = Math.max(floor, found.floor);
+    hits = firstOf([...hits, ...found.hits], floor, limit);
     const next = files[index + 1];
-    if (next === undefined) break;
-    const last = hits[pageLength(hits, task.limit)];
+    if (next === undefined || next.greatest < floor) break;
+    const last = hits[pageLength(hits, limit)];
     if (last !== undefined && last.time > next.greatest) break;
-    // What is newer than all the rest is certain; a page must get on from where the one before ended.
-    const place: Position = { time: next.greatest + 1, sequence: 0, id: '' };
-    if (Date.now() > task.deadline && (task.before === undefined || compare(place, task.before) > 0)) {
-      const certain = hits.filter((hit) => hit.time > next.greatest);
-      return { records: certain.map(({ json }) => json), next: place };
+    if (Date.now() <= task.deadline) continue;
+    if (getsOn(next.greatest + 1, before)) {
+      floor = next.greatest + 1;
+      hits = firstOf(hits, floor, limit);
+      break;
     }
+    deadline = Date.now() + extraTime;
   }
-  const page = hits.slice(0, pageLength(hits, task.limit));
+  const page = hits.slice(0, pageLength(hits, limit));
   const last = page.at(-1);
   const records = page.map(({ json }) => json);
-  return hits.length > page.length && last !== undefined ? { records, next: place(last) } : { records };
+  if (hits.length > page.length && last !== undefined) return { records, next: place(last) };
+  return floor === 0 ? { records } : { records, next: placeAt(floor) };
 }
 
-/** In order what makes a page, and one more, which tells whether there is a next page. */
-function firstOf(hits: readonly Hit[], limit: number): Hit[] {
-  const sorted = hits.toSorted(compare);
-  return sorted.slice(0, pageLength(sorted, limit) + 1);
+/** Whether a page that is certain down to a ms gets on from where the one before ended. */
+function getsOn(floor: number, before: Position | undefined): boolean {
+  return before === undefined || compare(placeAt(floor), before) > 0;
+}
+
+/** After all that is of this ms or newer. */
+function placeAt(time: number): Position {
+  return { time, sequence: 0, id: '' };
 }
 
 function place({ time, sequence, id }: Hit): Position {
   return { time, sequence, id };
 }
 
-/** Files that may hold something, newest first. */
-function candidates(task: SearchTask): File[] {
-  const [from, to] = range(task);
-  return dayFiles(task.directory)
-    .flatMap((name) => {
-      using database = openForReading(task.directory, name);
-      const statement = database?.prepare('SELECT min(key) AS least, max(key) AS greatest FROM documents');
-      statement?.setReadBigInts(true);
-      const { least, greatest } = statement?.get() ?? {};
-      if (typeof least !== 'bigint' || typeof greatest !== 'bigint' || least >= to || greatest < from) return [];
-      return [{ name, greatest: timeOf(greatest < to ? greatest : to - 1n) }];
-    })
-    .toSorted((a, b) => b.greatest - a.greatest);
+/** In order what makes a page of what is certain, and one more, which tells whether there is a next page. */
+function firstOf(hits: readonly Hit[], floor: number, limit: number): Hit[] {
+  const sorted = hits.filter(({ time }) => time >= floor).toSorted(compare);
+  return sorted.slice(0, pageLength(sorted, limit) + 1);
 }
 
-/** Keys from, and below. */
-function range({ since, until, before }: SearchTask): [bigint, bigint] {
-  const ends = [until ?? Infinity, before === undefined ? Infinity : before.time + 1];
-  return [firstKey(Math.ceil(since ?? 0)), firstKey(Math.ceil(Math.min(...ends)))];
-}
-
-/** A file's part of `firstOf` all hits. */
-function searchFile(task: SearchTask, query: SqliteQuery, name: string): Hit[] {
-  using database = openForReading(task.directory, name);
-  if (database === undefined) return [];
-  database.function(fieldFunction, { deterministic: true }, fieldMatcher());
-  const { sql, parameters } = statement(database, query, range(task));
-  const prepared = database.prepare(sql);
+/** A file's part of `firstOf` all hits; `floor` as in `search`. */
+function searchFile(task: SearchTask, name: string, range: KeyRange): { hits: Hit[]; floor: number } {
+  const { directory, query, deadline, before, limit } = task;
+  using database = openForReading(directory, name);
+  if (database === undefined) return { hits: [], floor: 0 };
+  const walk = prepareWalk(database, query, range, deadline, (time) => getsOn(time + 1, before));
+  const prepared = database.prepare(
+    `SELECT documents.key, documents.sequence, documents.id, documents.json ${walk.sql} ORDER BY ${walk.key} DESC`,
+  );
   prepared.setReadBigInts(true);
   const hits: Hit[] = [];
   let characters = 0;
   let group: Hit[] = [];
   let ofGroup = 0;
-  for (const row of prepared.iterate(...parameters)) {
-    const hit = toHit(row);
-    if (hit.time !== group[0]?.time) {
-      hits.push(...group.toSorted(compare));
-      characters += ofGroup;
-      [group, ofGroup] = [[], 0];
-      if (hits.length > task.limit || (hits.length > 1 && characters > largestPage)) break;
+  let floor = 0;
+  try {
+    for (const row of prepared.iterate(...walk.parameters)) {
+      const hit = toHit(row);
+      if (hit.time !== group[0]?.time) {
+        hits.push(...group.toSorted(compare));
+        characters += ofGroup;
+        [group, ofGroup] = [[], 0];
+        if (hits.length > limit || (hits.length > 1 && characters > largestPage)) break;
+      }
+      if (before !== undefined && compare(hit, before) <= 0) continue;
+      group.push(hit);
+      ofGroup += hit.json.length;
+      // Of one millisecond no more than a page is kept.
+      if (group.length > 2 * limit + 1000 || ofGroup > 2 * largestPage) {
+        group = firstOf(group, 0, limit);
+        ofGroup = group.reduce((sum, { json }) => sum + json.length, 0);
+      }
     }
-    if (task.before !== undefined && compare(hit, task.before) <= 0) continue;
-    group.push(hit);
-    ofGroup += hit.json.length;
-    // Of one millisecond no more than a page is kept.
-    if (group.length > 2 * task.limit + 1000 || ofGroup > 2 * largestPage) {
-      group = firstOf(group, task.limit);
-      ofGroup = group.reduce((sum, { json }) => sum + json.length, 0);
-    }
+  } catch (error) {
+    if (!(error instanceof OutOfTime)) throw error;
+    floor = error.time + 1;
   }
-  return firstOf([...hits, ...group], task.limit);
+  return { hits: firstOf([...hits, ...group], floor, limit), floor };
 }
 
 function toHit(row: Record<string, unknown>): Hit {
   const { key, sequence, id, json } = row;
   if (typeof key !== 'bigint' || typeof id !== 'string' || typeof json !== 'string') throw new Error('a row is odd');
   return { time: timeOf(key), sequence: Number(sequence), id, json };
-}
-
-/** Documents of so few sources are gathered by their source; of more, picked while walking through time. */
-const fewDocuments = 20_000;
-
-function statement(
-  database: DatabaseSync,
-  { match, sources, documents }: SqliteQuery,
-  [from, to]: [bigint, bigint],
-): { sql: string; parameters: SQLInputValue[] } {
-  const key = match === undefined ? 'documents.key' : 'words.rowid';
-  const few = match === undefined && sources !== undefined && countSources(database, sources) <= fewDocuments;
-  const walked = few ? 'documents INDEXED BY documents_source' : 'documents';
-  const tables = match === undefined ? walked : 'words CROSS JOIN documents ON documents.key = words.rowid';
-  const conditions = [`${key} >= ?`, `${key} < ?`];
-  const parameters: SQLInputValue[] = [from, to];
-  if (match !== undefined) {
-    conditions.push('words MATCH ?');
-    parameters.push(match);
-  }
-  if (sources !== undefined) {
-    // A unary + keeps SQLite from using the index of the column.
-    conditions.push(`${few ? '' : '+'}documents.source IN (SELECT source FROM sources WHERE ${sources.sql})`);
-    parameters.push(...sources.parameters);
-  }
-  if (documents !== undefined) {
-    conditions.push(documents.sql);
-    parameters.push(...documents.parameters);
-  }
-  return {
-    sql: `SELECT documents.key, documents.sequence, documents.id, documents.json FROM ${tables}
-      WHERE ${conditions.join(' AND ')} ORDER BY ${key} DESC`,
-    parameters,
-  };
-}
-
-function countSources(database: DatabaseSync, { sql, parameters }: NonNullable<SqliteQuery['sources']>): number {
-  const counted = database.prepare(`SELECT total(documents) AS documents FROM sources WHERE ${sql}`);
-  return Number(counted.get(...parameters)?.['documents']);
-}
-
-/** `matchesField` for SQL: a document is parsed once for all the conditions of a query. */
-function fieldMatcher(): (json: SQLInputValue, leaf: SQLInputValue) => number {
-  const leaves = new Map<string, Leaf>();
-  let text = '';
-  let document: unknown;
-  return (json, leaf) => {
-    if (typeof json !== 'string' || typeof leaf !== 'string') return 0;
-    if (json !== text) document = JSON.parse(json);
-    text = json;
-    const known = leaves.get(leaf) ?? parseLeaf(leaf);
-    leaves.set(leaf, known);
-    return matchesField(document, known) ? 1 : 0;
-  };
-}
-
-/** What `toSqlite` wrote. */
-function parseLeaf(text: string): Leaf {
-  const leaf: Leaf = JSON.parse(text);
-  return leaf;
 }

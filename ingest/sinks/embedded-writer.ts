@@ -114,6 +114,7 @@ class DayFile {
   readonly #insertSource: StatementSync;
   readonly #countSource: StatementSync;
   readonly #lastKey: StatementSync;
+  readonly #insertArrivals: StatementSync;
 
   constructor(directory: string, name: string) {
     this.#path = join(directory, name);
@@ -130,6 +131,7 @@ class DayFile {
     this.#countSource = database.prepare('UPDATE sources SET documents = documents + ? WHERE source = ?');
     this.#lastKey = database.prepare('SELECT max(key) AS key FROM documents WHERE key < ?');
     this.#lastKey.setReadBigInts(true);
+    this.#insertArrivals = database.prepare('INSERT INTO arrivals (at, first, last) VALUES (?, ?, ?)');
   }
 
   /** Stores in one transaction. `undefined`: the file is gone, and nothing was stored. */
@@ -152,6 +154,10 @@ class DayFile {
   #insertAll(entries: readonly Entry[]): ReadonlyMap<number, Outcome> {
     const outcomes = new Map<number, Outcome>();
     const counts = new Map<number, number>();
+    const now = Date.now();
+    /** Keys from first to last. */
+    let run: [first: bigint, last: bigint] | undefined;
+    const endRun = (): void => void (run && this.#insertArrivals.run(now, ...run));
     let key = -1n;
     // FTS5 is fast where its rows come in order.
     for (const { index, row } of entries.toSorted(byOrder)) {
@@ -169,7 +175,14 @@ class DayFile {
       this.#insertWords.run(key, indexText(valuesAt(document, 'message').join(' ')));
       counts.set(source, (counts.get(source) ?? 0) + 1);
       outcomes.set(index, { status: 'indexed' });
+      if (run !== undefined && run[1] + 1n === key) {
+        run[1] = key;
+        continue;
+      }
+      endRun();
+      run = [key, key];
     }
+    endRun();
     for (const [source, count] of counts) this.#countSource.run(count, source);
     return outcomes;
   }

@@ -1,10 +1,12 @@
 import { mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Log } from '../log.ts';
+import type { ArrivalPage, ArrivalRequest } from '../query/arrivals.ts';
 import { decodeCursor, encodeCursor } from '../query/cursor.ts';
+import type { Histogram, HistogramRequest } from '../query/histogram.ts';
 import type { SearchPage, SearchRequest } from '../query/search.ts';
 import type { LogDocument } from '../record.ts';
-import type { Found, SearchTask } from './embedded-search.ts';
+import type { ReaderAnswer, ReaderRequest } from './embedded-reader.ts';
 import { WorkerClient } from './embedded-worker.ts';
 import type { SweptFile, WriterRequest } from './embedded-writer.ts';
 import { SinkError, type Outcome, type Sink } from './sink.ts';
@@ -26,12 +28,12 @@ export interface EmbeddedSink extends Sink {
   sweep(now?: number): Promise<readonly SweptFile[]>;
 }
 
-const searchThreads = 2;
-/** After so many ms a search answers with what it has, at the next file. */
-const searchTime = 10_000;
+const readingThreads = 2;
+/** After so many ms a search answers with what it has, and a count fails. */
+const readingTime = 10_000;
 const sweepEvery = 60_000;
 
-/** Opens the store of day files that `embedded-schema.ts` draws: one thread writes, others search. */
+/** Opens the store of day files that `embedded-schema.ts` draws: one thread writes, others read. */
 export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedSink> {
   await mkdir(options.directory, { recursive: true });
   await using parent = await open(dirname(options.directory), 'r');
@@ -47,9 +49,9 @@ class Embedded implements EmbeddedSink {
   readonly #writer = new WorkerClient<WriterRequest, Outcome[] | SweptFile[]>(
     new URL('./embedded-writer.ts', import.meta.url),
   );
-  readonly #searchers = Array.from(
-    { length: searchThreads },
-    () => new WorkerClient<SearchTask, Found>(new URL('./embedded-search.ts', import.meta.url)),
+  readonly #readers = Array.from(
+    { length: readingThreads },
+    () => new WorkerClient<ReaderRequest, ReaderAnswer>(new URL('./embedded-reader.ts', import.meta.url)),
   );
   readonly #timer: NodeJS.Timeout;
 
@@ -70,16 +72,37 @@ class Embedded implements EmbeddedSink {
 
   async search(request: SearchRequest, signal: AbortSignal): Promise<SearchPage> {
     const { before, ...rest } = request;
-    const task: SearchTask = {
-      ...rest,
-      directory: this.#options.directory,
-      deadline: Date.now() + searchTime,
-      ...(before === undefined ? {} : { before: decodeCursor(before) }),
-    };
-    const [searcher] = this.#searchers.toSorted((a, b) => a.load - b.load);
-    if (searcher === undefined) throw new SinkError('unavailable', 'no thread searches');
-    const { records, next } = await searcher.ask(task, signal);
+    const found = await this.#read(
+      { kind: 'search', ...rest, ...this.#task(), ...(before === undefined ? {} : { before: decodeCursor(before) }) },
+      signal,
+    );
+    if (found.kind !== 'search') throw otherAnswer();
+    const { records, next } = found;
     return next === undefined ? { records } : { records, next: encodeCursor(next) };
+  }
+
+  async histogram(request: HistogramRequest, signal: AbortSignal): Promise<Histogram> {
+    const counted = await this.#read({ kind: 'histogram', ...request, ...this.#task() }, signal);
+    if (counted.kind !== 'histogram') throw otherAnswer();
+    const { counts, values } = counted;
+    return { counts, values };
+  }
+
+  async arrivals(request: ArrivalRequest, signal: AbortSignal): Promise<ArrivalPage> {
+    const found = await this.#read({ kind: 'arrivals', ...request, ...this.#task() }, signal);
+    if (found.kind !== 'arrivals') throw otherAnswer();
+    const { records, cut } = found;
+    return { records, cut };
+  }
+
+  #task(): { directory: string; deadline: number } {
+    return { directory: this.#options.directory, deadline: Date.now() + readingTime };
+  }
+
+  #read(request: ReaderRequest, signal: AbortSignal): Promise<ReaderAnswer> {
+    const [reader] = this.#readers.toSorted((a, b) => a.load - b.load);
+    if (reader === undefined) throw new SinkError('unavailable', 'no thread reads');
+    return reader.ask(request, signal);
   }
 
   async sweep(now: number = Date.now()): Promise<readonly SweptFile[]> {
@@ -99,6 +122,10 @@ class Embedded implements EmbeddedSink {
     clearInterval(this.#timer);
     // So that SQLite writes its log back and removes it. Where that fails, the next start does it.
     await this.#writer.ask({ kind: 'close' }).catch(() => undefined);
-    await Promise.all([this.#writer, ...this.#searchers].map((client) => client[Symbol.asyncDispose]()));
+    await Promise.all([this.#writer, ...this.#readers].map((client) => client[Symbol.asyncDispose]()));
   }
+}
+
+function otherAnswer(): SinkError {
+  return new SinkError('unavailable', 'a thread of the embedded log store answered something else');
 }

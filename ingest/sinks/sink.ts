@@ -1,4 +1,6 @@
 import type { LogDocument } from '../record.ts';
+import type { ArrivalPage, ArrivalRequest } from '../query/arrivals.ts';
+import type { Histogram, HistogramRequest } from '../query/histogram.ts';
 import type { SearchPage, SearchRequest } from '../query/search.ts';
 
 /**
@@ -40,4 +42,16 @@ export interface Sink extends AsyncDisposable {
    * @throws {SinkError} when the sink is away.
    */
   search(request: SearchRequest, signal: AbortSignal): Promise<SearchPage>;
+
+  /**
+   * Counts documents by `@timestamp`.
+   * @throws {SinkError} when the sink is away, or the count takes too long.
+   */
+  histogram(request: HistogramRequest, signal: AbortSignal): Promise<Histogram>;
+
+  /**
+   * Finds documents by when they came.
+   * @throws {SinkError} when the sink is away.
+   */
+  arrivals(request: ArrivalRequest, signal: AbortSignal): Promise<ArrivalPage>;
 }

@@ -3,11 +3,13 @@ import { once } from 'node:events';
 import { mkdtemp, readdir, rm, unlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { expect, test } from 'vitest';
 import type { Log } from '../../ingest/log.ts';
 import { compare, type Position } from '../../ingest/query/cursor.ts';
+import type { Query } from '../../ingest/query/ast.ts';
 import { parseQuery } from '../../ingest/query/parse.ts';
-import type { Found, SearchTask } from '../../ingest/sinks/embedded-search.ts';
+import type { ReaderAnswer, ReaderRequest } from '../../ingest/sinks/embedded-reader.ts';
 import { describeFailure, WorkerClient } from '../../ingest/sinks/embedded-worker.ts';
 import { openEmbedded, type EmbeddedOptions, type EmbeddedSink } from '../../ingest/sinks/embedded.ts';
 import { document, noon, type Sketch } from '../support/documents.ts';
@@ -84,11 +86,27 @@ test('a search goes by the time of the line across files that overlap', async ()
   expect(found).toEqual(expected);
 });
 
+type Reader = WorkerClient<ReaderRequest, ReaderAnswer>;
+
+function reading(): Reader {
+  return new WorkerClient(new URL('../../ingest/sinks/embedded-reader.ts', import.meta.url));
+}
+
+/** The page of a search whose deadline is over, which gets on from the one before. */
+async function pageInNoTime(
+  reader: Reader,
+  task: { directory: string; limit: number; query?: Query },
+  before: Position | undefined,
+): Promise<{ messages: string[]; next: Position | undefined }> {
+  const found = await reader.ask({ kind: 'search', ...task, deadline: 0, ...(before === undefined ? {} : { before }) });
+  if (found.kind !== 'search') throw new Error('no page');
+  if (before !== undefined && found.next !== undefined) expect(compare(found.next, before)).toBeGreaterThan(0);
+  return { messages: found.records.map((json) => String(JSON.parse(json).message)), next: found.next };
+}
+
 test('past its deadline a search answers with what is certain, and each page gets on, to the end', async () => {
   await using store = await Store.open();
-  await using search = new WorkerClient<SearchTask, Found>(
-    new URL('../../ingest/sinks/embedded-search.ts', import.meta.url),
-  );
+  await using reader = reading();
   const sketches = Array.from({ length: 60 }, (_, index) => ({
     id: `id-${index}`,
     time: noon + index,
@@ -100,14 +118,64 @@ test('past its deadline a search answers with what is certain, and each page get
   const pages: string[][] = [];
   let before: Position | undefined;
   do {
-    const task = { directory: store.directory, limit: 25, deadline: 0, ...(before === undefined ? {} : { before }) };
-    const found = await search.ask(task);
-    if (before !== undefined && found.next !== undefined) expect(compare(found.next, before)).toBeGreaterThan(0);
-    before = found.next;
-    pages.push(found.records.map((json) => String(JSON.parse(json).message)));
+    const page = await pageInNoTime(reader, { directory: store.directory, limit: 25 }, before);
+    before = page.next;
+    pages.push(page.messages);
   } while (before !== undefined);
   expect(pages.flat()).toEqual(sketches.map(({ message }) => message).toReversed());
   expect(pages.slice(0, 3).map((page) => page.length)).toEqual([10, 10, 10]);
+});
+
+// FTS5 passes over what has none of the words by itself.
+test.each([
+  ['rare', 1],
+  ['log.syslog.msgid:rare', 5],
+  ['NOT common', 5],
+])('the deadline of a search also holds within a file: %s', async (text, least) => {
+  await using store = await Store.open();
+  await using reader = reading();
+  // Two files that lie over each other.
+  const sketches = Array.from({ length: 30_000 }, (_, index) => {
+    const word = index % 5000 === 17 ? 'rare' : 'common';
+    const fields = { log: { syslog: { msgid: word } } };
+    const createdAt = noon + (index % 3 === 0 ? day : 0);
+    return { id: `id-${index}`, time: noon + Math.floor(index / 4), createdAt, message: `${word} ${index}`, fields };
+  });
+  await store.store(...sketches);
+  const query = parseQuery(text);
+  const found: string[] = [];
+  let before: Position | undefined;
+  let pages = 0;
+  do {
+    const task = { directory: store.directory, limit: 1000, ...(query && { query }) };
+    const page = await pageInNoTime(reader, task, before);
+    before = page.next;
+    found.push(...page.messages);
+    pages += 1;
+  } while (before !== undefined);
+  const expected = sketches.map(({ message }) => message).filter((message) => message.startsWith('rare'));
+  expect(found).toEqual(expected.toReversed());
+  expect(pages).toBeGreaterThanOrEqual(least);
+});
+
+test('a count that takes too long fails, and says what to do', async () => {
+  await using store = await Store.open();
+  await using reader = reading();
+  await store.store(...Array.from({ length: 2000 }, (_, index) => ({ id: `${index}`, time: noon + index })));
+  const task = {
+    kind: 'histogram',
+    directory: store.directory,
+    since: noon,
+    until: noon + 2000,
+    interval: 1000,
+  } as const;
+  for (const query of [undefined, parseQuery('line')]) {
+    const counting = reader.ask({ ...task, deadline: 0, ...(query && { query }) });
+    await expect(counting).rejects.toMatchObject({
+      code: 'unavailable',
+      message: expect.stringMatching(/takes too long; ask for less time/),
+    });
+  }
 });
 
 test('documents of one time that come in many batches keep the order of their sequence', async () => {
@@ -261,6 +329,40 @@ test('what was acknowledged before the process was killed is found', async () =>
   const found = new Set(await store.messages(50_000));
   expect(acknowledged.length).toBeGreaterThanOrEqual(500);
   expect(acknowledged.filter((id) => !found.has(id))).toEqual([]);
+});
+
+test('what is delivered again after a kill is there once', async () => {
+  await using store = await Store.open();
+  const child = fork(join(import.meta.dirname, '../support/embedded-child.ts'), [store.directory]);
+  let acknowledged = 0;
+  child.on('message', (ids: string[]) => {
+    acknowledged += ids.length;
+    if (acknowledged >= 200) child.kill('SIGKILL');
+  });
+  await once(child, 'exit');
+  const stored = await store.messages(50_000);
+  const again = [...stored, 'new'].map((id) => document({ id, time: noon, message: id }));
+  const outcomes = await store.sink.deliver(again, forever);
+  expect(outcomes.map(({ status }) => status)).toEqual([...stored.map(() => 'duplicate'), 'indexed']);
+  expect((await store.messages(50_000)).toSorted()).toEqual([...stored, 'new'].toSorted());
+  const { counts } = await store.sink.histogram({ since: 0, until: noon + day, interval: noon + day }, forever);
+  expect(counts).toEqual([stored.length + 1]);
+});
+
+test('a file of the version without arrivals is searched, written to, and tells what comes from then on', async () => {
+  await using store = await Store.open();
+  await store.store({ id: 'a', time: noon, message: 'old' });
+  await store.sink[Symbol.asyncDispose]();
+  const database = new DatabaseSync(join(store.directory, '2026-11-24.db'));
+  database.exec('DROP TABLE arrivals; PRAGMA user_version = 1');
+  database.close();
+  await using again = await openEmbedded({ directory: store.directory, log: quiet });
+  expect(await store.messages(10, again)).toEqual(['old']);
+  const arrived = async (): Promise<string[]> =>
+    (await again.arrivals({ since: 0, limit: 10 }, forever)).records.map(({ id }) => id);
+  expect(await arrived()).toEqual([]);
+  await again.deliver([document({ id: 'b', time: noon, message: 'new' })], forever);
+  expect(await arrived()).toEqual(['b']);
 });
 
 test('the log says what was deleted', async () => {

@@ -6,6 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { openPipeline, type Pipeline } from '../../ingest/pipeline.ts';
+import type { ArrivalPage } from '../../ingest/query/arrivals.ts';
+import type { Histogram } from '../../ingest/query/histogram.ts';
 import type { SearchPage } from '../../ingest/query/search.ts';
 import { type Sink, SinkError } from '../../ingest/sinks/sink.ts';
 import { block, lines, MemorySink, silent, source } from '../support/spool.ts';
@@ -17,6 +19,16 @@ class WholeSink extends MemorySink implements Sink {
   async search(): Promise<SearchPage> {
     await Promise.resolve();
     return { records: [] };
+  }
+
+  async histogram(): Promise<Histogram> {
+    await Promise.resolve();
+    return { counts: [], values: [] };
+  }
+
+  async arrivals(): Promise<ArrivalPage> {
+    await Promise.resolve();
+    return { records: [], cut: false };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Query } from '../../ingest/query/ast.ts';
 import { CursorError } from '../../ingest/query/cursor.ts';
@@ -115,6 +116,104 @@ export function sinkContract(open: () => Promise<SinkUnderTest>): void {
     expect(even.flat()).toEqual(all.filter((message) => message.startsWith('even')));
   });
 
+  test('what came since is found by when it came, whatever its time, oldest first', async () => {
+    await using under = await open();
+    const before = await untilNext();
+    await store(
+      under,
+      arriving(before, [
+        { id: 'now', time: noon + 5 },
+        { id: 'past', time: noon - 30 * 86_400_000 },
+      ]),
+    );
+    const between = await untilNext();
+    await store(
+      under,
+      arriving(between, [
+        { id: 'late', time: noon + 1 },
+        { id: 'later', time: noon + 1, sequence: 1 },
+      ]),
+    );
+    const since = async (since: number, query = ''): Promise<string[]> =>
+      (await under.sink.arrivals({ since, limit: 10, ...ask(query) }, forever)).records.map(({ id }) => id);
+    expect(await since(before)).toEqual(['past', 'late', 'later', 'now']);
+    expect(await since(between)).toEqual(['late', 'later']);
+    expect(await since(await untilNext())).toEqual([]);
+    expect(await since(before, 'message:late* OR message:now')).toEqual(['late', 'later', 'now']);
+    const all = await under.sink.arrivals({ since: before, limit: 10 }, forever);
+    expect([all.cut, JSON.parse(all.records[0]?.json ?? '').message]).toEqual([false, 'past']);
+    const last = await under.sink.arrivals({ since: before, limit: 2 }, forever);
+    expect([last.cut, last.records.map(({ id }) => id)]).toEqual([true, ['late', 'later']]);
+  });
+
+  test('of long records only so many come at once, and it is told', async () => {
+    await using under = await open();
+    const before = await untilNext();
+    const fields = { fields: { long: 'x'.repeat(1024 * 1024) } };
+    const sketches = Array.from({ length: 12 }, (_, index) => ({ id: `${index}`, time: noon + index, fields }));
+    await store(under, arriving(before, sketches));
+    const { records, cut } = await under.sink.arrivals({ since: before, limit: 100 }, forever);
+    expect([records.map(({ id }) => id), cut]).toEqual([['9', '10', '11'], true]);
+  });
+
+  test('records are counted by time, from since on and below until', async () => {
+    await using under = await open();
+    const times = [-1, 0, 0, 999, 1000, 1003, 2500, 2999, 3000];
+    await store(
+      under,
+      times.map((ms, index) => ({ id: `${index}`, time: noon + 7 + ms })),
+    );
+    const request = { since: noon + 7, until: noon + 7 + 2600, interval: 1000 };
+    expect(await under.sink.histogram(request, forever)).toEqual({ counts: [3, 2, 1], values: [] });
+    expect(await under.sink.histogram({ ...request, until: noon + 3007 }, forever)).toMatchObject({
+      counts: [3, 2, 2],
+    });
+    expect(await under.sink.histogram({ ...request, ...ask('NOT line') }, forever)).toMatchObject({
+      counts: [0, 0, 0],
+    });
+  });
+
+  test('a count before the first document is of nothing', async () => {
+    await using under = await open();
+    const request = { since: noon, until: noon + 1000, interval: 500, field: 'host.name' };
+    expect(await under.sink.histogram(request, forever)).toEqual({ counts: [0, 0], values: [] });
+    expect(await under.sink.arrivals({ since: 0, limit: 10 }, forever)).toEqual({ records: [], cut: false });
+  });
+
+  test('records are counted by the most frequent values, equal ones by name; a record counts for each of its own', async () => {
+    await using under = await open();
+    const sketches = Array.from({ length: 12 }, (_, host) =>
+      Array.from({ length: host === 0 ? 3 : 2 }, (_, index) => ({
+        id: `${host}-${index}`,
+        time: noon + index * 500,
+        message: host % 2 === 0 ? 'even' : 'odd',
+        fields: {
+          host: { name: `host-${String.fromCharCode(97 + host)}` },
+          ...(host < 2 && { container: { image: { tag: ['latest', `${host}`] } } }),
+        },
+      })),
+    ).flat();
+    await store(under, sketches);
+    const request = { since: noon, until: noon + 1500, interval: 500 };
+    const byHost = await under.sink.histogram({ ...request, field: 'host.name' }, forever);
+    expect(byHost.counts).toEqual([12, 12, 1]);
+    expect(byHost.values).toEqual([
+      { value: 'host-a', counts: [1, 1, 1] },
+      ...Array.from('bcdefghij', (letter) => ({ value: `host-${letter}`, counts: [1, 1, 0] })),
+    ]);
+    const byTag = await under.sink.histogram(
+      { ...request, field: 'container.image.tag', ...ask('host:host-*') },
+      forever,
+    );
+    expect(byTag.values).toEqual([
+      { value: 'latest', counts: [2, 2, 1] },
+      { value: '0', counts: [1, 1, 1] },
+      { value: '1', counts: [1, 1, 0] },
+    ]);
+    const odd = await under.sink.histogram({ ...request, field: 'host.name', ...ask('odd NOT host:host-b') }, forever);
+    expect([odd.counts, odd.values.length]).toEqual([[5, 5, 0], 5]);
+  });
+
   let under: SinkUnderTest;
   const sketches = samples();
   beforeAll(async () => {
@@ -126,6 +225,20 @@ export function sinkContract(open: () => Promise<SinkUnderTest>): void {
   test.each(queries)('%s finds the right documents', async (query, expected) => {
     const found = await ids(under, { limit: 1000, until: noon + 1000, ...ask(query) });
     expect(found.toSorted()).toEqual(expected.toSorted());
+  });
+
+  test.each(queries)('%s counts the right documents, and finds them as they came', async (query, expected) => {
+    const { counts } = await under.sink.histogram(
+      { since: noon, until: noon + 1000, interval: 1000, ...ask(query) },
+      forever,
+    );
+    expect(counts).toEqual([expected.length]);
+    const bounded = [query, `NOT tags:nasty-*`, 'NOT tags:random-*']
+      .filter(Boolean)
+      .map((part) => `(${part})`)
+      .join(' ');
+    const { records } = await under.sink.arrivals({ since: 0, limit: 1000, ...ask(bounded) }, forever);
+    expect(records.map(({ id }) => id).toSorted()).toEqual(expected.toSorted());
   });
 
   test('words are cut alike: a text is found by its words, and not by others', async () => {
@@ -153,6 +266,22 @@ export function sinkContract(open: () => Promise<SinkUnderTest>): void {
       expect(found.toSorted(), JSON.stringify(query)).toEqual(expected.map(({ id }) => id).toSorted());
     }
   });
+}
+
+/** The next ms, once it has come. */
+async function untilNext(): Promise<number> {
+  const last = Date.now();
+  while (Date.now() === last) await sleep(1);
+  return Date.now();
+}
+
+/** Sketches of documents that were shipped at this time, in ms, with their id as the message. */
+function arriving(ingested: number, sketches: readonly Sketch[]): Sketch[] {
+  return sketches.map((sketch) => ({
+    ...sketch,
+    message: sketch.id,
+    fields: { ...sketch.fields, event: { ingested: new Date(ingested).toISOString(), sequence: sketch.sequence ?? 0 } },
+  }));
 }
 
 /** Delivers, expects that all was new, and waits until it can be found. */
@@ -243,7 +372,11 @@ function samples(): Sketch[] {
   }));
   return [...named, ...nasty, ...drawn].map((sketch) => ({
     ...sketch,
-    fields: { ...sketch.fields, tags: [sketch.id] },
+    fields: {
+      ...sketch.fields,
+      tags: [sketch.id],
+      event: { ingested: new Date(noon).toISOString(), sequence: sketch.sequence ?? 0 },
+    },
   }));
 }
 
