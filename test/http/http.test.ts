@@ -391,3 +391,11 @@ test('ready is what every part says; live asks none', async () => {
   up = true;
   expect((await send(port, '/health/ready')).status).toBe(200);
 });
+
+test('a header of up to 32 KiB is taken, and a larger one is 431', async () => {
+  await using server = await serve((app) => app.use((ctx) => (ctx.body = 'done')));
+  const { port } = server.address;
+  expect((await send(port, '/', { headers: { 'x-a': 'a'.repeat(31 * 1024) } })).status).toBe(200);
+  expect((await send(port, '/', { headers: { 'x-a': 'a'.repeat(33 * 1024) } })).status).toBe(431);
+  expect((await send(port, '/')).status).toBe(200);
+});
