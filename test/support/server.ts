@@ -52,6 +52,10 @@ export async function startServer(settings: Record<string, string> = {}): Promis
     return child.exitCode;
   };
 
+  // A test that is out of time does not dispose.
+  const endAtExit = (): void => void child?.kill('SIGKILL');
+  process.once('exit', endAtExit);
+
   const server: Server = {
     url,
     host: '127.0.0.1',
@@ -63,8 +67,6 @@ export async function startServer(settings: Record<string, string> = {}): Promis
     async start() {
       const started = spawn(process.execPath, [join(root, 'src/main.ts')], { env, stdio: ['ignore', 'pipe', 'pipe'] });
       child = started;
-      // A test that is out of time does not dispose.
-      process.once('exit', () => started.kill('SIGKILL'));
       for (const stream of [started.stdout, started.stderr]) stream.on('data', (chunk) => (output += String(chunk)));
       for (let attempt = 0; attempt < 600; attempt += 1) {
         if (started.exitCode !== null) break;
@@ -81,6 +83,7 @@ export async function startServer(settings: Record<string, string> = {}): Promis
     stop: () => end('SIGTERM'),
     async [Symbol.asyncDispose]() {
       await end('SIGKILL');
+      process.off('exit', endAtExit);
       await rm(data, { recursive: true, force: true });
     },
   };
