@@ -21,8 +21,16 @@ export interface LoginsOptions {
 
 /** How long a verified password is remembered. */
 const remembered = 5 * 60_000;
+/** How long a wrong one is. */
+const refusalRemembered = 60_000;
 const mostRemembered = 10_000;
 const busyFor = 2000;
+
+/** A log-in that was judged by this hash, and counts until then. */
+interface Judged {
+  readonly hash: string;
+  readonly until: number;
+}
 
 /** Judges log-ins; remembers verified passwords as keyed hashes, so that bcrypt is not asked at each request. */
 export class Logins {
@@ -32,7 +40,8 @@ export class Logins {
   readonly #now: () => number;
   /** Of this process alone: what is remembered is of no use to anyone else. */
   readonly #key = randomBytes(32);
-  readonly #verified = new Map<string, { hash: string; until: number }>();
+  readonly #verified = new Map<string, Judged>();
+  readonly #refused = new Map<string, Judged>();
   readonly #running = new Map<string, Promise<Verdict>>();
 
   constructor({ file, comparer, now = () => performance.now(), throttle = new Throttle(now) }: LoginsOptions) {
@@ -49,16 +58,32 @@ export class Logins {
     const place = `${token} ${address}`;
     const running = this.#running.get(place);
     if (running !== undefined) return running;
-    const verdict = this.#judge(token, user, password, address).finally(() => this.#running.delete(place));
+    const verdict = this.#judgeOnce(token, user, password, address).finally(() => this.#running.delete(place));
     this.#running.set(place, verdict);
     return verdict;
   }
 
+  /**
+   * A client that has a wrong password sends it with each of its requests. That is one try, not many: else the right one
+   * would have to wait.
+   */
+  async #judgeOnce(token: string, user: string, password: string, address: string): Promise<Verdict> {
+    if (this.#refused.has(token)) {
+      await this.#file.refresh();
+      if (this.#isKnown(this.#refused, token, this.#hashFor(user).hash)) return { status: 'refused' };
+    }
+    return this.#judge(token, user, password, address);
+  }
+
   #isVerified(token: string, user: string): boolean {
-    const entry = this.#verified.get(token);
+    return this.#isKnown(this.#verified, token, this.#users()?.get(user));
+  }
+
+  #isKnown(judged: Map<string, Judged>, token: string, hash: string | undefined): boolean {
+    const entry = judged.get(token);
     if (entry === undefined) return false;
-    if (entry.until > this.#now() && entry.hash === this.#users()?.get(user)) return true;
-    this.#verified.delete(token);
+    if (entry.until > this.#now() && entry.hash === hash) return true;
+    judged.delete(token);
     return false;
   }
 
@@ -80,8 +105,11 @@ export class Logins {
         const changed = hash.known && hash.hash !== before.hash;
         equal = changed && (await this.#comparer.compare(password, hash.hash));
       }
-      if (!equal || !hash.known) return { status: 'refused' };
-      this.#remember(token, hash.hash);
+      if (!equal || !hash.known) {
+        this.#remember(this.#refused, token, hash.hash, refusalRemembered);
+        return { status: 'refused' };
+      }
+      this.#remember(this.#verified, token, hash.hash, remembered);
     } catch {
       this.#throttle.giveBack(user, address);
       return { status: 'wait', retryAfter: busyFor };
@@ -99,11 +127,11 @@ export class Logins {
     return { hash: `$2b$${String(cost).padStart(2, '0')}$${'.'.repeat(53)}`, known: false };
   }
 
-  #remember(token: string, hash: string): void {
-    this.#verified.delete(token);
-    this.#verified.set(token, { hash, until: this.#now() + remembered });
-    if (this.#verified.size <= mostRemembered) return;
-    const [oldest] = this.#verified.keys();
-    if (oldest !== undefined) this.#verified.delete(oldest);
+  #remember(judged: Map<string, Judged>, token: string, hash: string, time: number): void {
+    judged.delete(token);
+    judged.set(token, { hash, until: this.#now() + time });
+    if (judged.size <= mostRemembered) return;
+    const [oldest] = judged.keys();
+    if (oldest !== undefined) judged.delete(oldest);
   }
 }

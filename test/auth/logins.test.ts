@@ -125,3 +125,36 @@ test('where too many comparisons wait, the log-in is to wait, and is no failure'
   world.busy = false;
   expect(await verify('ann', 'pw')).toBe('accepted');
 });
+
+test('the same wrong password is one try, however often it is sent; another is another', async () => {
+  const { world, verify } = setUp();
+  for (let n = 0; n < 50; n += 1) expect(await verify('ann', 'wrong')).toBe('refused');
+  expect(await verify('nobody', 'wrong')).toBe('refused');
+  expect(await verify('nobody', 'wrong')).toBe('refused');
+  expect(world.compared).toHaveLength(2);
+  for (let n = 0; n < 4; n += 1) expect(await verify('ann', `wrong ${n}`)).toBe('refused');
+  expect(await verify('ann', 'wrong 9')).toBe('wait');
+  // It is known to be wrong, and says so.
+  expect(await verify('ann', 'wrong')).toBe('refused');
+});
+
+test('a password that was wrong is right as soon as the file says so', async () => {
+  const { world, verify } = setUp();
+  for (const user of ['ann', 'bob']) expect(await verify(user, 'new')).toBe('refused');
+  world.next = {
+    mode: 'users',
+    users: new Map([
+      ['ann', hashOf('new')],
+      ['bob', hashOf('new')],
+    ]),
+  };
+  for (const user of ['ann', 'bob']) expect(await verify(user, 'new')).toBe('accepted');
+});
+
+test('a wrong password is judged again after a minute', async () => {
+  const { world, verify } = setUp();
+  await verify('ann', 'wrong');
+  world.now = 61_000;
+  await verify('ann', 'wrong');
+  expect(world.compared).toHaveLength(2);
+});
