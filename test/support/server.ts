@@ -16,6 +16,8 @@ export interface Server extends AsyncDisposable {
   /** Of TCP and UDP both. */
   readonly syslogPort: number;
   readonly data: string;
+  /** Of the process that runs now; undefined: none does. */
+  readonly pid: () => number | undefined;
   /** All that it printed since the first start. */
   readonly output: () => string;
   /** The environment in which its command line finds it. */
@@ -63,6 +65,7 @@ export async function startServer(settings: Record<string, string> = {}): Promis
     syslogPort,
     data,
     env,
+    pid: () => child?.pid,
     output: () => output,
     async start() {
       const started = spawn(process.execPath, [join(root, 'src/main.ts')], { env, stdio: ['ignore', 'pipe', 'pipe'] });
