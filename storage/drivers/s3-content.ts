@@ -1,18 +1,35 @@
 import { StorageError } from '../errors.ts';
+import { parallel } from '../parallel.ts';
 import type { S3Bucket } from './s3-bucket.ts';
 import type { PartBuffers } from './s3-buffers.ts';
 import { assemble, copyObject } from './s3-copy.ts';
 import { mostParts, Multipart } from './s3-multipart.ts';
 import { readObject } from './s3-read.ts';
-import { addPart, countParts, type Held, partKey, partKeys, partSize, sizeOf } from './s3-record.ts';
+import {
+  addPart,
+  countParts,
+  type Held,
+  partKey,
+  partKeys,
+  partSize,
+  type Piece,
+  pieceKey,
+  placePieces,
+  sizeOf,
+  sizeOfPieces,
+} from './s3-record.ts';
 
-/** A buffer, and how many bytes of it count. */
+/** Pieces that are kept before they are made one. */
+const mostPieces = 16;
+
+/** What is to become a part, of `length` bytes: those before `from` lie in the pieces, the others here. */
 interface Fill {
   readonly bytes: Buffer;
+  from: number;
   length: number;
 }
 
-/** The bytes of an upload, of which the last ones may be in memory only. They begin with those of `rest`. */
+/** The bytes of an upload, of which the last ones may be in memory only. */
 export interface Left extends Held {
   readonly fill?: Fill | undefined;
 }
@@ -20,8 +37,8 @@ export interface Left extends Held {
 /** A whole part that is on its way to S3. */
 interface Pending {
   readonly done: Promise<void>;
-  /** What lay in its place. */
-  readonly rest: Held['rest'];
+  /** Those that it is to replace. */
+  readonly pieces: readonly Piece[];
 }
 
 /**
@@ -91,9 +108,11 @@ export class S3Content {
     for (const key of partKeys(this.#id, this.#held.parts)) {
       yield* readObject(this.#bucket, key, { start: 0, end: partSize - 1 });
     }
-    const { rest } = this.#held;
-    if (this.#fill !== undefined) yield this.#fill.bytes.subarray(0, this.#fill.length);
-    else if (rest !== undefined) yield* readObject(this.#bucket, this.#keyOf(rest), { start: 0, end: rest.size - 1 });
+    const fill = this.#fill;
+    for (const { key, size } of fill?.from === 0 ? [] : placePieces(this.#id, this.#held)) {
+      yield* readObject(this.#bucket, key, { start: 0, end: size - 1 });
+    }
+    if (fill !== undefined) yield fill.bytes.subarray(fill.from, fill.length);
   }
 
   /** Waits for what is being sent. If that fails, it and what follows it is given up, and `failure` says why. */
@@ -102,12 +121,11 @@ export class S3Content {
     if (pending === undefined) return;
     try {
       await pending.done;
-      this.#held = { parts: addPart(this.#held.parts, this.#generation) };
+      this.#held = { parts: addPart(this.#held.parts, this.#generation), pieces: [] };
     } catch (error) {
       this.#failure = error;
       this.#drop();
-      // What this lease itself had put there may have been overwritten.
-      if (pending.rest?.generation !== this.#generation) this.#held = { ...this.#held, rest: pending.rest };
+      this.#held = { parts: this.#held.parts, pieces: pending.pieces };
     } finally {
       this.#pending = undefined;
     }
@@ -116,11 +134,15 @@ export class S3Content {
   /** Puts into objects what is in memory. */
   async store(): Promise<Held> {
     await this.settle();
-    if (this.#fill !== undefined) {
-      const rest = { generation: this.#generation, size: this.#fill.length };
-      await this.#bucket.put(this.#keyOf(rest), this.#fill.bytes.subarray(0, rest.size));
+    const fill = this.#fill;
+    if (fill !== undefined) {
+      const { parts, pieces } = this.#held;
+      if (pieces.length >= mostPieces) await this.#load(fill);
+      const piece = { generation: this.#generation, size: fill.length - fill.from };
+      const key = pieceKey(this.#id, piece, this.#whole, fill.from);
+      await this.#bucket.put(key, fill.bytes.subarray(fill.from, fill.length));
+      this.#held = { parts, pieces: fill.from === 0 ? [piece] : [...pieces, piece] };
       this.#drop();
-      this.#held = { ...this.#held, rest };
     }
     return this.#held;
   }
@@ -129,15 +151,14 @@ export class S3Content {
   async commit(key: string): Promise<void> {
     await this.settle();
     if (this.#failure !== undefined) throw this.#failure;
+    if (this.#held.pieces.length > 1) this.#fill ??= await this.#begin();
+    if (this.#fill !== undefined) await this.#load(this.#fill);
     const last = this.#fill?.bytes.subarray(0, this.#fill.length);
-    const { parts, rest } = this.#held;
-    const sources = [
-      ...partKeys(this.#id, parts),
-      ...(rest === undefined || last !== undefined ? [] : [this.#keyOf(rest)]),
-    ];
+    const pieces = last === undefined ? placePieces(this.#id, this.#held).map(({ key }) => key) : [];
+    const sources = [...partKeys(this.#id, this.#held.parts), ...pieces];
     const size = this.offset;
     if (this.#multipart !== undefined) {
-      await this.#finish(this.#multipart, last);
+      await this.#finish(this.#multipart, last, pieces);
     } else if (sources.length === 0) {
       await this.#bucket.put(key, last ?? new Uint8Array(), { blob: true });
     } else if (sources.length === 1 && last === undefined) {
@@ -158,7 +179,7 @@ export class S3Content {
     const multipart = this.#multipart;
     if (multipart === undefined) return;
     this.#drop();
-    this.#held = { parts: [] };
+    this.#held = { parts: [], pieces: [] };
     this.#multipart = undefined;
     await multipart.abort();
   }
@@ -183,39 +204,41 @@ export class S3Content {
     return countParts(this.#held.parts);
   }
 
-  /** A buffer for the next bytes, with those in it that are there already. */
+  /** A buffer for the next bytes. */
   async #begin(): Promise<Fill> {
     if (this.#whole + (this.#pending === undefined ? 0 : 1) >= mostParts) {
       throw new StorageError('SIZE_INVALID', `a blob can have ${mostParts * partSize} bytes at most`);
     }
-    const bytes = await this.#buffers.take();
-    const { rest } = this.#held;
-    let length = 0;
-    try {
-      if (rest !== undefined) {
-        for await (const piece of readObject(this.#bucket, this.#keyOf(rest), { start: 0, end: rest.size - 1 })) {
-          bytes.set(piece, length);
-          length += piece.length;
-        }
+    const from = sizeOfPieces(this.#held.pieces);
+    return { bytes: await this.#buffers.take(), from, length: from };
+  }
+
+  /** Reads the pieces into the room that is left for them. */
+  async #load(fill: Fill): Promise<void> {
+    if (fill.from === 0) return;
+    await parallel(placePieces(this.#id, this.#held), mostPieces, async ({ key, start, size }) => {
+      let at = start;
+      for await (const bytes of readObject(this.#bucket, key, { start: 0, end: size - 1 })) {
+        fill.bytes.set(bytes, at);
+        at += bytes.length;
       }
-    } catch (error) {
-      this.#buffers.give(bytes);
-      throw error;
-    }
-    return { bytes, length };
+    });
+    fill.from = 0;
   }
 
   /** Begins to send a whole part. */
-  async #send({ bytes }: Fill): Promise<void> {
+  async #send(fill: Fill): Promise<void> {
     await this.settle();
     if (this.#failure !== undefined) throw this.#failure;
-    const { parts, rest } = this.#held;
+    await this.#load(fill);
+    const { bytes } = fill;
+    const { parts, pieces } = this.#held;
     // Given back at once: whoever waits for a buffer may be the one that has to settle.
     const done = this.#put(this.#whole, bytes).finally(() => this.#buffers.give(bytes));
     done.catch(() => undefined);
     this.#fill = undefined;
-    this.#held = { parts };
-    this.#pending = { done, rest };
+    this.#held = { parts, pieces: [] };
+    this.#pending = { done, pieces };
   }
 
   async #put(place: number, bytes: Buffer): Promise<void> {
@@ -227,10 +250,9 @@ export class S3Content {
     }
   }
 
-  async #finish(multipart: Multipart, last: Buffer | undefined): Promise<void> {
-    const { rest } = this.#held;
+  async #finish(multipart: Multipart, last: Buffer | undefined, pieces: readonly string[]): Promise<void> {
     if (last !== undefined) await multipart.put(this.#whole, last);
-    else if (rest !== undefined) await multipart.copy(this.#whole, this.#keyOf(rest));
+    for (const piece of pieces) await multipart.copy(this.#whole, piece);
     await multipart.complete(this.offset);
     this.#multipart = undefined;
   }
@@ -238,10 +260,6 @@ export class S3Content {
   async #copy(from: string, to: string, size: number): Promise<void> {
     const copied = await copyObject(this.#bucket, from, to, size);
     if (!copied) throw new StorageError('UPLOAD_UNKNOWN', 'there is no such upload');
-  }
-
-  #keyOf({ generation }: { readonly generation: number }): string {
-    return partKey(this.#id, generation, this.#whole);
   }
 
   #drop(): void {

@@ -3,7 +3,7 @@ import { StorageError } from '../errors.ts';
 import type { S3Bucket } from './s3-bucket.ts';
 import type { Filler, PartBuffers } from './s3-buffers.ts';
 import { type Left, S3Content } from './s3-content.ts';
-import { readRecord, recordKey, replaceRecord, restKey, uploadFolder, type UploadRecord } from './s3-record.ts';
+import { placePieces, readRecord, recordKey, replaceRecord, uploadFolder, type UploadRecord } from './s3-record.ts';
 
 /** What the leases of a driver share. */
 export interface S3UploadContext {
@@ -74,12 +74,11 @@ export class S3Lease implements UploadLease, Filler {
   async save(note: string): Promise<void> {
     await this.#finally(async () => {
       await this.#content.abandon();
-      const { parts, rest } = await this.#content.store();
-      await this.#write({ ...this.#record, parts, rest, left: this.generation, note });
-      const before = restKey(this.#id, this.#record);
-      if (before !== undefined && before !== restKey(this.#id, { parts, rest })) {
-        await this.#context.bucket.delete([before]).catch(() => undefined);
-      }
+      const { parts, pieces } = await this.#content.store();
+      await this.#write({ ...this.#record, parts, pieces, left: this.generation, note });
+      const kept = new Set(placePieces(this.#id, { parts, pieces }).map(({ key }) => key));
+      const superseded = placePieces(this.#id, this.#record).flatMap(({ key }) => (kept.has(key) ? [] : [key]));
+      await this.#context.bucket.delete(superseded).catch(() => undefined);
       if (this.#content.failure !== undefined) throw this.#content.failure;
     });
   }

@@ -5,8 +5,10 @@ import { S3Error } from './s3-errors.ts';
 /*
  * The objects of an unfinished upload, below `_shiplog/uploads/<id>`:
  *
- *   record            JSON, only ever changed by conditional writes: who holds the lease, and which objects count
- *   part.<n>.<place>  8 MiB of its bytes, or less at their end, as the n-th lease wrote them
+ *   record                            JSON, only ever changed by conditional writes: who holds the lease, and which
+ *                                     objects count
+ *   part.<n>.<place>                  8 MiB of its bytes, as the n-th lease wrote them
+ *   piece.<n>.<place>.<start>.<end>   bytes of what is to become a part, from start to before end
  *
  * Who takes a lease raises the record's generation, under the condition that the record is as it was read: so there is one
  * lease of a generation, and no older one can change the record any more, nor write to a newer one's objects. What the
@@ -22,11 +24,16 @@ export interface Run {
   readonly count: number;
 }
 
-/** The bytes of an upload that lie in objects. */
+/** Some bytes that one lease wrote. */
+export interface Piece {
+  readonly generation: number;
+  readonly size: number;
+}
+
+/** The bytes of an upload that lie in objects: whole parts, and pieces of what is to become the next one. */
 export interface Held {
   readonly parts: readonly Run[];
-  /** What follows the whole parts. */
-  readonly rest?: { readonly generation: number; readonly size: number } | undefined;
+  readonly pieces: readonly Piece[];
 }
 
 export interface UploadRecord extends Held {
@@ -74,21 +81,40 @@ export function* partKeys(id: string, parts: readonly Run[]): Generator<string, 
   }
 }
 
-/** The object of what follows the whole parts; undefined: nothing does. */
-export function restKey(id: string, { parts, rest }: Held): string | undefined {
-  return rest && partKey(id, rest.generation, countParts(parts));
+/** The object of a piece that starts somewhere in the part at that place. */
+export function pieceKey(id: string, { generation, size }: Piece, place: number, start: number): string {
+  return `${uploadFolder(id)}/piece.${generation}.${place}.${start}.${start + size}`;
+}
+
+/** The pieces after the whole parts, each with its object and where it starts in the part that is to be. */
+export function placePieces(id: string, { parts, pieces }: Held): { key: string; start: number; size: number }[] {
+  const place = countParts(parts);
+  let end = 0;
+  return pieces.map((piece) => {
+    const start = end;
+    end += piece.size;
+    return { key: pieceKey(id, piece, place, start), start, size: piece.size };
+  });
+}
+
+/** Bytes of what is to become a part. */
+export function sizeOfPieces(pieces: readonly Piece[]): number {
+  return pieces.reduce((sum, { size }) => sum + size, 0);
 }
 
 /** Bytes of an upload. */
-export function sizeOf({ parts, rest }: Held): number {
-  return countParts(parts) * partSize + (rest?.size ?? 0);
+export function sizeOf({ parts, pieces }: Held): number {
+  return countParts(parts) * partSize + sizeOfPieces(pieces);
+}
+
+/** A record as it was read. */
+export interface FoundRecord {
+  readonly record: UploadRecord;
+  readonly etag: string;
 }
 
 /** Undefined: there is no such upload, or its record is none. */
-export async function readRecord(
-  bucket: S3Bucket,
-  id: string,
-): Promise<{ record: UploadRecord; etag: string } | undefined> {
+export async function readRecord(bucket: S3Bucket, id: string): Promise<FoundRecord | undefined> {
   const found = await bucket.get(recordKey(id), recordLimit);
   const record = found && parseRecord(Buffer.from(found.bytes).toString());
   return record && { record, etag: found.etag };
@@ -128,23 +154,21 @@ function parseRecord(text: string): UploadRecord | undefined {
 
 function asRecord(value: unknown): UploadRecord | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
-  if (!('generation' in value && 'holder' in value && 'left' in value && 'note' in value && 'parts' in value)) {
-    return undefined;
-  }
-  const { generation, holder, left, note, parts } = value;
+  if (!('generation' in value && 'holder' in value && 'left' in value && 'note' in value)) return undefined;
+  if (!('parts' in value && 'pieces' in value)) return undefined;
+  const { generation, holder, left, note, parts, pieces } = value;
   if (!isCount(generation) || !isCount(left) || typeof holder !== 'string' || typeof note !== 'string')
     return undefined;
-  if (!Array.isArray(parts) || !parts.every(isRun)) return undefined;
-  const record = { generation, holder, left, note, parts };
-  if (!('rest' in value)) return record;
-  return isRest(value.rest) ? { ...record, rest: value.rest } : undefined;
+  if (!Array.isArray(parts) || !parts.every(isRun) || !Array.isArray(pieces) || !pieces.every(isPiece))
+    return undefined;
+  return { generation, holder, left, note, parts, pieces };
 }
 
 function isRun(value: unknown): value is Run {
   return hasCounts(value, 'generation', 'count');
 }
 
-function isRest(value: unknown): value is { generation: number; size: number } {
+function isPiece(value: unknown): value is Piece {
   return hasCounts(value, 'generation', 'size');
 }
 

@@ -1,11 +1,20 @@
 import { randomUUID } from 'node:crypto';
+import { BoundedMap } from '../bounded-map.ts';
 import type { UploadArea, UploadLease } from '../driver.ts';
 import { uploadsFolder } from '../layout.ts';
 import { KeyedLock } from '../lock.ts';
 import type { S3Bucket } from './s3-bucket.ts';
 import { PartBuffers } from './s3-buffers.ts';
 import { S3Lease, type S3UploadContext } from './s3-lease.ts';
-import { partSize, readRecord, recordKey, replaceRecord, sizeOf, type UploadRecord } from './s3-record.ts';
+import {
+  type FoundRecord,
+  partSize,
+  readRecord,
+  recordKey,
+  replaceRecord,
+  sizeOf,
+  type UploadRecord,
+} from './s3-record.ts';
 
 /** Unfinished uploads in a bucket; `s3-record.ts` draws what each has. */
 export class S3Uploads implements UploadArea, AsyncDisposable {
@@ -14,6 +23,8 @@ export class S3Uploads implements UploadArea, AsyncDisposable {
   readonly #context: S3UploadContext;
   readonly #live = new Map<string, S3Lease>();
   readonly #opening = new KeyedLock();
+  /** Records that a request has just asked for, which goes on to take the lease. One that is out of date does no harm. */
+  readonly #seen = new BoundedMap<string, FoundRecord>(1000);
 
   constructor(bucket: S3Bucket) {
     this.#bucket = bucket;
@@ -21,13 +32,14 @@ export class S3Uploads implements UploadArea, AsyncDisposable {
   }
 
   async create(id: string, note: string): Promise<void> {
-    const record: UploadRecord = { generation: 0, holder: randomUUID(), left: 0, parts: [], note };
+    const record: UploadRecord = { generation: 0, holder: randomUUID(), left: 0, parts: [], pieces: [], note };
     await this.#bucket.put(recordKey(id), Buffer.from(JSON.stringify(record)), { condition: 'absent' });
   }
 
   async state(id: string): Promise<{ offset: number; note: string } | undefined> {
     const found = await readRecord(this.#bucket, id);
     if (found === undefined) return undefined;
+    this.#seen.set(id, found);
     const { record } = found;
     const live = this.#live.get(id);
     const offset = live?.generation === record.generation ? live.lasting : sizeOf(record);
@@ -80,17 +92,18 @@ export class S3Uploads implements UploadArea, AsyncDisposable {
   /** Takes the lease from whoever holds it; `older`: from that one, if it is its. */
   async #take(id: string, older: S3Lease | undefined, target: string | undefined): Promise<UploadLease | undefined> {
     for (;;) {
-      const found = await readRecord(this.#bucket, id);
+      const found = this.#seen.get(id) ?? (await readRecord(this.#bucket, id));
+      this.#seen.delete(id);
       if (found === undefined) return undefined;
       const { record: before, etag } = found;
       const inherits = older?.generation === before.generation;
-      const left = inherits ? await older.leave() : { parts: before.parts, rest: before.rest };
+      const left = inherits ? await older.leave() : { parts: before.parts, pieces: before.pieces };
       const record: UploadRecord = {
         generation: before.generation + 1,
         holder: randomUUID(),
         left: inherits ? older.generation : before.left,
         parts: left.parts,
-        rest: left.rest,
+        pieces: left.pieces,
         note: before.note,
       };
       const taken = await replaceRecord(this.#bucket, id, record, etag);

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe } from 'vitest';
+import type { Driver } from '../../storage/driver.ts';
 import { openS3 } from '../../storage/drivers/s3.ts';
 import type { Backend } from '../storage/backends.ts';
 import { mountsSuite } from '../storage/suites/mounts.ts';
@@ -18,7 +19,8 @@ describe.each(kinds)('%s', (kind) => {
 
   const backend = async (): Promise<Backend> => {
     const place = server.place();
-    const driver = await openS3(place);
+    const opened = await openS3(place);
+    const driver = kind === 'seaweedfs' ? withoutEmptyFolders(opened) : opened;
     return {
       driver,
       leftovers: async () => {
@@ -40,3 +42,32 @@ describe.each(kinds)('%s', (kind) => {
   referrersSuite('referrers', backend);
   upkeepSuite('upkeep', backend);
 });
+
+/** SeaweedFS goes on to list folders in which nothing is left. */
+function withoutEmptyFolders(driver: Driver): Driver {
+  const isThere = async (folder: string): Promise<boolean> => {
+    for await (const _ of driver.walk(folder)) return true;
+    return false;
+  };
+  return {
+    uploads: driver.uploads,
+    stat: (key) => driver.stat(key),
+    get: (key, limit) => driver.get(key, limit),
+    read: (key, span) => driver.read(key, span),
+    put: (key, bytes) => driver.put(key, bytes),
+    delete: (key) => driver.delete(key),
+    async list(folder) {
+      const entries = await driver.list(folder);
+      const there = await Promise.all(
+        entries.map(async ({ name, folder: isFolder }) => !isFolder || (await isThere(`${folder}/${name}`))),
+      );
+      return entries.filter((_, place) => there[place]);
+    },
+    settle: (keys) => driver.settle(keys),
+    walk: (folder, after) => driver.walk(folder, after),
+    move: (from, to) => driver.move(from, to),
+    sweep: (age) => driver.sweep(age),
+    free: () => driver.free(),
+    [Symbol.asyncDispose]: () => driver[Symbol.asyncDispose](),
+  };
+}

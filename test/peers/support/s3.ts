@@ -29,6 +29,20 @@ export interface S3Server extends AsyncDisposable {
   stop(): Promise<void>;
 }
 
+/** The environment of a shiplog that keeps its images there. */
+export function shiplogSettings(place: S3Options): Record<string, string> {
+  return {
+    SHIPLOG_STORAGE_DRIVER: 's3',
+    SHIPLOG_STORAGE_S3_BUCKET: place.bucket,
+    SHIPLOG_STORAGE_S3_PREFIX: place.prefix ?? '',
+    SHIPLOG_STORAGE_S3_REGION: place.region,
+    SHIPLOG_STORAGE_S3_ENDPOINT: place.endpoint ?? '',
+    SHIPLOG_STORAGE_S3_FORCE_PATH_STYLE: 'true',
+    SHIPLOG_STORAGE_S3_ACCESS_KEY_ID: credentials.accessKeyId,
+    SHIPLOG_STORAGE_S3_SECRET_ACCESS_KEY: credentials.secretAccessKey,
+  };
+}
+
 /** Installs the program, so that the first test need not wait for it: a build of minutes, or a fetch of seconds. */
 export async function provideS3(kind: Kind): Promise<string> {
   if (kind === 'versitygw') return goTool('github.com/versity/versitygw/cmd/versitygw', 'v1.8.0');
