@@ -2,6 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Block } from './block.ts';
 import type { Log } from './log.ts';
 import { type ListenAddresses, type ListenOptions, openListeners } from './listeners/open.ts';
+import type { ArrivalPage, ArrivalRequest } from './query/arrivals.ts';
+import type { Histogram, HistogramRequest } from './query/histogram.ts';
 import type { SearchPage, SearchRequest } from './query/search.ts';
 import { type Renderer, Shipper, type SinkTrouble } from './shipper.ts';
 import { openDeadLetters } from './sinks/dead-letters.ts';
@@ -46,6 +48,10 @@ export interface Pipeline extends AsyncDisposable {
   accept(block: Block): Promise<void>;
   /** @throws {SinkError} when the sink is away. */
   search(request: SearchRequest, signal: AbortSignal): Promise<SearchPage>;
+  /** @throws {SinkError} when the sink is away, or the count takes too long. */
+  histogram(request: HistogramRequest, signal: AbortSignal): Promise<Histogram>;
+  /** @throws {SinkError} when the sink is away. */
+  arrivals(request: ArrivalRequest, signal: AbortSignal): Promise<ArrivalPage>;
   status(): PipelineStatus;
   /** Reads again what can change while it runs: certificates. */
   reload(): Promise<void>;
@@ -95,6 +101,8 @@ export async function openPipeline(options: PipelineOptions): Promise<Pipeline> 
     addresses: listeners.addresses,
     accept: (block) => spool.append(block),
     search: (request, signal) => sink.search(request, signal),
+    histogram: (request, signal) => sink.histogram(request, signal),
+    arrivals: (request, signal) => sink.arrivals(request, signal),
     status: () => {
       const { trouble, inFlight } = shipper;
       return {

@@ -44,7 +44,7 @@ export interface Service extends AsyncDisposable {
   readonly syslog: LogPipeline['addresses'];
   /** Who gets in at this moment. */
   readonly access: Access['mode'];
-  /** Reads again what can change while it runs. */
+  /** Reads again what can change while it runs, and is looked at by itself too: users and certificates. */
   reload(): Promise<void>;
 }
 
@@ -114,7 +114,13 @@ export async function startService(config: Config, { log, openPipeline = openLog
       log,
     ).catch(explainListener),
   );
-  const logs = logRoutes({ pipeline, clusterOf: clusterRules(config.ingest.tags.sources), tokens });
+  const ending = new AbortController();
+  const logs = logRoutes({
+    pipeline,
+    clusterOf: clusterRules(config.ingest.tags.sources),
+    tokens,
+    ending: ending.signal,
+  });
 
   const metrics = createMetrics();
   measureLogs(metrics.registry, pipeline);
@@ -142,7 +148,10 @@ export async function startService(config: Config, { log, openPipeline = openLog
       throw explainListen('http.listen', config.http.listen, error);
     }),
     // One grace for both: requests are finished while the syslog connections are.
-    async (server) => void (await Promise.all([server[Symbol.asyncDispose](), pipeline.drain()])),
+    async (server) => {
+      ending.abort();
+      await Promise.all([server[Symbol.asyncDispose](), pipeline.drain()]);
+    },
   );
 
   const parts = stack.move();
@@ -152,7 +161,10 @@ export async function startService(config: Config, { log, openPipeline = openLog
     get access() {
       return userFile.access.mode;
     },
-    reload: () => pipeline.reload(),
+    async reload() {
+      await userFile.refresh();
+      await pipeline.reload();
+    },
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
   };
 }

@@ -1,4 +1,5 @@
-import { type Config, formatAddress, type ListenAddress, loadConfig } from '../config.ts';
+import type { Logger } from 'pino';
+import { type Config, ConfigError, formatAddress, type ListenAddress, loadConfig, printConfig } from '../config.ts';
 import { type Service, startService } from '../service.ts';
 import { makeUser } from '../auth/authenticate.ts';
 import type { Command } from './command.ts';
@@ -8,7 +9,8 @@ import { catchEndSignals, onHangUp } from './signals.ts';
 
 const usage = `Usage: shiplog [serve] [--config FILE]
 
-Runs the server until it gets SIGTERM or SIGINT; a second one ends it at once. At SIGHUP it reads certificates again.
+Runs the server until it gets SIGTERM or SIGINT; a second one ends it at once. At SIGHUP it looks at
+users and certificates at once, which it does by itself too, and says what else needs a new start.
 The log is JSON on stdout, a line each; what is running where is also told on stderr, if that is a terminal.
 `;
 
@@ -26,7 +28,14 @@ export const serve: Command = async ({ args, env, stdout, stderr }) => {
   const log = openLog();
   using ending = catchEndSignals();
   const service = await startService(config, { log });
-  using _reloading = onHangUp(() => service.reload());
+  const reload = async (): Promise<void> => {
+    await service.reload();
+    log.info({}, 'users and certificates were looked at again, as they are by themselves');
+    tellChange(config, () => loadConfig({ file: values.config, env }), log);
+  };
+  using _reloading = onHangUp(() =>
+    reload().catch((error: unknown) => log.error({ err: error }, 'reading again failed')),
+  );
 
   const summary = summarize(config, service);
   if (stderr.isTTY === true) stderr.write(`shiplog is running\n${render(summary)}`);
@@ -38,6 +47,17 @@ export const serve: Command = async ({ args, env, stdout, stderr }) => {
   log.info({}, 'ended');
   return 0;
 };
+
+/** Says whether a start would find another configuration than the one in force. */
+function tellChange(config: Config, load: () => Config, log: Logger): void {
+  try {
+    if (printConfig(load()) === printConfig(config)) return;
+    log.warn({}, 'the configuration is another now; that counts from the next start');
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    log.error({ problems: error.problems }, 'the configuration can no longer be used; the next start would fail');
+  }
+}
 
 /** What runs where, and who gets in. */
 function summarize(config: Config, service: Service): Record<string, string> {

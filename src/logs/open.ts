@@ -93,6 +93,8 @@ function present(pipeline: Pipeline, renderer: Renderer): LogPipeline & AsyncDis
     addresses: pipeline.addresses,
     accept: (block) => pipeline.accept(block),
     search: (request, signal) => pipeline.search(request, signal),
+    histogram: (request, signal) => pipeline.histogram(request, signal),
+    arrivals: (request, signal) => pipeline.arrivals(request, signal),
     status: () => ({ ...pipeline.status(), ...renderer.counts }),
     reload: () => pipeline.reload(),
     drain: () => pipeline.drain(),

@@ -13,8 +13,10 @@ import {
   collectorPaths,
   failAsCollector,
 } from './hec.ts';
+import { countLogs } from './histogram.ts';
 import type { LogPipeline } from './pipeline.ts';
 import { searchLogs } from './search.ts';
+import { tailLogs } from './tail.ts';
 import type { SenderTokens } from './tokens.ts';
 
 /** What the log API works with. */
@@ -23,6 +25,8 @@ export interface LogsOptions {
   readonly clusterOf: AcceptOptions['clusterOf'];
   /** Undefined: there are none. */
   readonly tokens: SenderTokens | undefined;
+  /** Given when the service ends: tails end then. */
+  readonly ending: AbortSignal;
 }
 
 /** The log API. */
@@ -36,8 +40,8 @@ export interface LogRoutes {
 /** Bytes of records in memory, over all requests; each is there as it came, inflated, and compacted. */
 const memory = 192 * 1024 * 1024;
 
-/** `POST /logs`, Splunk's HTTP Event Collector, and `GET /api/logs`. */
-export function logRoutes({ pipeline, clusterOf, tokens }: LogsOptions): LogRoutes {
+/** `POST /logs`, Splunk's HTTP Event Collector, and `/api/logs`. */
+export function logRoutes({ pipeline, clusterOf, tokens, ending }: LogsOptions): LogRoutes {
   const options = { pipeline, clusterOf, budget: new MemoryBudget(memory) };
   const [logs, events] = [acceptLogs(options), acceptEvents(options)];
   const withToken = byToken(tokens);
@@ -53,6 +57,8 @@ export function logRoutes({ pipeline, clusterOf, tokens }: LogsOptions): LogRout
   users.post(collectorPaths, events);
   users.use('/api/logs', logReadersOnly);
   users.get('/api/logs', searchLogs(pipeline));
+  users.get('/api/logs/histogram', countLogs(pipeline));
+  users.get('/api/logs/tail', tailLogs(pipeline, { ending }));
   return { open, users };
 }
 
@@ -62,7 +68,7 @@ function byToken(tokens: SenderTokens | undefined): (accept: Handler) => Handler
     const { scheme = '', value = '' } = credentialsOf(ctx.req) ?? {};
     const token = scheme === 'splunk' || scheme === 'bearer' ? tokens?.find(value) : undefined;
     if (token === undefined) {
-      if (scheme === 'splunk' && tokens !== undefined) {
+      if (tokens !== undefined && /^splunk /i.test(ctx.get('Authorization'))) {
         throw new HttpError(403, 'TOKEN_INVALID', 'there is no such token');
       }
       await next();

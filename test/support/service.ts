@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { hashSync } from 'bcryptjs';
 import type { Block } from '../../ingest/block.ts';
+import type { ArrivalPage, ArrivalRequest } from '../../ingest/query/arrivals.ts';
+import type { Histogram, HistogramRequest } from '../../ingest/query/histogram.ts';
 import type { SearchPage, SearchRequest } from '../../ingest/query/search.ts';
 import type { PipelineStatus } from '../../ingest/pipeline.ts';
 import { loadConfig } from '../../src/config.ts';
@@ -27,6 +29,12 @@ export class FakePipeline implements LogPipeline, AsyncDisposable {
   page: SearchPage = { records: [] };
   /** What comes after `page`, which names it by its cursor. */
   rest: SearchPage | undefined;
+  /** What counts were asked for, and what they are answered. */
+  readonly counts: HistogramRequest[] = [];
+  counted: Histogram = { counts: [], values: [] };
+  /** What tails asked for, and what they are answered. */
+  readonly asked: ArrivalRequest[] = [];
+  arrived: ArrivalPage = { records: [], cut: false };
   failure: Error | undefined;
 
   async accept(block: Block): Promise<void> {
@@ -38,6 +46,18 @@ export class FakePipeline implements LogPipeline, AsyncDisposable {
     if (this.failure !== undefined) throw this.failure;
     this.searches.push(request);
     return request.before !== undefined && this.rest !== undefined ? this.rest : this.page;
+  }
+
+  async histogram(request: HistogramRequest): Promise<Histogram> {
+    if (this.failure !== undefined) throw this.failure;
+    this.counts.push(request);
+    return this.counted;
+  }
+
+  async arrivals(request: ArrivalRequest): Promise<ArrivalPage> {
+    if (this.failure !== undefined) throw this.failure;
+    this.asked.push(request);
+    return this.arrived;
   }
 
   status(): ReturnType<LogPipeline['status']> {
