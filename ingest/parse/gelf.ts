@@ -55,7 +55,7 @@ export function readGelfMessage(record: object, text: string, arrivedAt: number)
     ...(severity === 6 && { stream: 'stdout' as const }),
     ...(severity === 3 && { stream: 'stderr' as const }),
     fields: { ...others, ...(command !== undefined && { command }), ...(created !== undefined && { created }) },
-    part: jsonPart(`${id}\0${severity}`, message, pieceLength),
+    part: jsonPart(`${id}\0${severity}`, message, [pieceLength]),
   };
 }
 

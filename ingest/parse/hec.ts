@@ -1,13 +1,17 @@
 import { dockerClaims } from './docker-claims.ts';
 import { parseDockerTag } from './docker-tag.ts';
+import { pieceLength } from './joiner.ts';
 import { readJsonRecord } from './json.ts';
 import { jsonPart } from './json-part.ts';
 import type { Message } from './message.ts';
 import type { Claims } from './tagger.ts';
 import { resolveJsonTime } from './time.ts';
 
-/** Bytes of the parts that Docker's `splunk` driver cuts long lines into (moby, daemon/logger/splunk/splunk.go, BufSize). */
-const partLength = 80 * 1024;
+/**
+ * Bytes of the parts that Docker cuts long lines into for its `splunk` driver: what that asks for (moby,
+ * daemon/logger/splunk/splunk.go, BufSize), but what others get while Docker keeps the lines for `docker logs` too.
+ */
+const partLengths = [80 * 1024, pieceLength];
 
 /** What an event of Splunk's HTTP Event Collector has around it ("Format events for HTTP Event Collector"). */
 interface Envelope {
@@ -76,6 +80,6 @@ function dockerEvent(
     tags: [],
     ecs: {},
     fields,
-    part: jsonPart(`${source}\0${tag}`, message, partLength),
+    part: jsonPart(`${source}\0${tag}`, message, partLengths),
   };
 }

@@ -119,8 +119,8 @@ describe('what the collector takes', () => {
     expect(document).toMatchObject(expected);
   });
 
-  test('the parts of a line over 80 KiB are one record; those of another container are not in it', async () => {
-    const [part, rest] = ['a'.repeat(80 * 1024), 'b'];
+  test.each([16, 80])('the parts of %i KiB of a long line are one record; other lines are not in it', async (size) => {
+    const [part, rest] = ['a'.repeat(size * 1024), 'b'];
     const other = docker('other', { tag: tag.replaceAll('ab', '12') });
     const found = await documents(
       docker(part),

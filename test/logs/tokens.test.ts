@@ -104,6 +104,7 @@ test('where there are tokens a wrong one is refused, also while there are no use
   const send = async (headers: Record<string, string>): Promise<number> =>
     (await service.send('/services/collector', { method: 'POST', headers, body: '{"event":"a"}' })).status;
   expect(await send({ authorization: `Splunk ${two}` })).toBe(403);
+  expect(await send({ authorization: `Splunk ${one} ${one}` })).toBe(403);
   expect(await send({ authorization: `Splunk ${one}` })).toBe(200);
   expect(await send({})).toBe(200);
 });
