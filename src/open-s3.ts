@@ -32,6 +32,7 @@ async function optionsOf(config: S3Config): Promise<S3Options> {
     encryption: sse === 'none' ? undefined : sse,
     kmsKeyId: config.kms_key_id,
     storageClass: config.storage_class,
+    redirect: config.redirect,
     ca: config.ca === undefined ? undefined : await readCertificates(config.ca),
   };
 }

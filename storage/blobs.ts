@@ -45,6 +45,12 @@ export class Blobs {
     return { size, body: this.#driver.read(blobKey(target), span) };
   }
 
+  /** Where the bytes can be had without the store; undefined: nowhere. */
+  async url(name: RepositoryName, digest: Digest): Promise<string | undefined> {
+    const { target } = await this.#get(name, digest);
+    return this.#driver.presign?.(blobKey(target));
+  }
+
   async delete(name: RepositoryName, digest: Digest): Promise<void> {
     const linked = await readLink(this.#driver, layerLink(name, digest));
     if (linked === undefined || !(await this.#driver.delete(layerFolder(name, digest)))) throw unknown(digest);

@@ -63,6 +63,9 @@ export interface Driver extends AsyncDisposable {
 
   /** Bytes that can still be written; undefined: there is no telling. */
   free(): Promise<number | undefined>;
+
+  /** A URL at which anyone can read a key's content for an hour. Absent: clients are not to be sent elsewhere. */
+  presign?(key: string): Promise<string>;
 }
 
 /**

@@ -45,6 +45,11 @@ export interface BlobStore {
    */
   open(name: string, digest: string, range?: ByteRange): Promise<{ size: number; body: AsyncIterable<Uint8Array> }>;
   /**
+   * A URL at which the bytes can be had for an hour, without asking who wants them; undefined: there is none.
+   * @throws {StorageError} BLOB_UNKNOWN, NAME_INVALID, DIGEST_INVALID
+   */
+  url(name: string, digest: string): Promise<string | undefined>;
+  /**
    * Removes this repository's link; the bytes stay.
    * @throws {StorageError} BLOB_UNKNOWN, NAME_INVALID, DIGEST_INVALID
    */
@@ -190,6 +195,7 @@ export async function openStore(options: {
     blobs: {
       stat: async (name, digest) => blobs.stat(parseName(name), parseDigest(digest)),
       open: async (name, digest, range) => blobs.open(parseName(name), parseDigest(digest), range),
+      url: async (name, digest) => blobs.url(parseName(name), parseDigest(digest)),
       delete: async (name, digest) => blobs.delete(parseName(name), parseDigest(digest)),
       mount: async (name, digest, { from, mayRead }) =>
         mounts.mount(parseName(name), parseDigest(digest), {

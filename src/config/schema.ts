@@ -104,6 +104,7 @@ export function configSchema(base: string) {
             kms_key_id: text.optional(),
             storage_class: storageClass.optional(),
             ca: path(base).optional(),
+            redirect: flag.default(false),
           })
           .prefault({}),
       })

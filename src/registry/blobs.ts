@@ -20,6 +20,10 @@ export function getBlob(blobs: BlobStore): Handler {
     const open = async (range?: ByteRange): Promise<AsyncIterable<Uint8Array>> =>
       (await blobs.open(name, digest, range)).body;
     const [first, ...more] = ranges ?? [];
+    if (canFollow(ctx, ranges)) {
+      const url = await blobs.url(name, digest);
+      if (url !== undefined && URL.parse(url)?.hostname !== ctx.hostname) return redirect(ctx, url);
+    }
 
     if (ranges === undefined) {
       if (ctx.method !== 'HEAD') stream(ctx, await open());
@@ -43,6 +47,19 @@ export function getBlob(blobs: BlobStore): Handler {
       ctx.length = parts.length;
     }
   };
+}
+
+/** Whether a request can be answered by another server: what S3 has is one range at most, and etags of its own. */
+function canFollow(ctx: Context, ranges: readonly ByteRange[] | undefined): boolean {
+  return ctx.method === 'GET' && ctx.headers['if-range'] === undefined && (ranges === undefined || ranges.length === 1);
+}
+
+/** Sends a client elsewhere. Not to the registry's own host, for which Docker would send its password along. */
+function redirect(ctx: Context, url: string): void {
+  // The content is for ever, the URL is not.
+  ctx.set('Cache-Control', 'no-store');
+  ctx.set('Location', url);
+  answerEmpty(ctx, 307);
 }
 
 /** DELETE /v2/<name>/blobs/<digest>: the repository has it no longer. */

@@ -1,5 +1,12 @@
 import { Readable } from 'node:stream';
-import type { PutObjectCommandInput, S3, ServerSideEncryption, StorageClass } from '@aws-sdk/client-s3';
+import {
+  GetObjectCommand,
+  type PutObjectCommandInput,
+  type S3,
+  type ServerSideEncryption,
+  type StorageClass,
+} from '@aws-sdk/client-s3';
+import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import type { Entry } from '../driver.ts';
 import type { S3Options } from './s3-client.ts';
 import { asS3Error, isAbsent, isNotFound, isRefused, S3Error } from './s3-errors.ts';
@@ -136,6 +143,16 @@ export class S3Bucket {
     } catch (error) {
       if (condition !== undefined && isRefused(error)) return undefined;
       throw asS3Error('PutObject', error);
+    }
+  }
+
+  /** A URL at which anyone can read an object, for so many seconds. */
+  async presign(key: string, expiresIn: number): Promise<string> {
+    try {
+      const command = new GetObjectCommand({ ...this.at(key), ResponseContentType: contentType });
+      return await getSignedUrl(this.s3, command, { expiresIn });
+    } catch (error) {
+      throw asS3Error('GetObject', error);
     }
   }
 

@@ -20,6 +20,8 @@ export interface S3Options {
   readonly kmsKeyId?: string | undefined;
   /** Of blobs that were uploaded. Links and what is unfinished are small or gone soon, which other classes cost more. */
   readonly storageClass?: StorageClass | undefined;
+  /** Whether clients may be sent to S3, by URLs that are signed. */
+  readonly redirect?: boolean;
   /** Certificates in PEM that sign the server's own, if the system does not know them. */
   readonly ca?: string | undefined;
 }

@@ -21,15 +21,20 @@ export async function openS3(options: S3Options): Promise<Driver> {
     s3.destroy();
     throw error;
   }
-  return new S3Driver(new S3Bucket(s3, options));
+  return new S3Driver(new S3Bucket(s3, options), options.redirect === true);
 }
+
+/** How long a signed URL is good for, in s. */
+const signedFor = 3600;
 
 class S3Driver implements Driver {
   readonly uploads: S3Uploads;
+  readonly presign?: (key: string) => Promise<string>;
   readonly #bucket: S3Bucket;
 
-  constructor(bucket: S3Bucket) {
+  constructor(bucket: S3Bucket, redirect: boolean) {
     this.#bucket = bucket;
+    if (redirect) this.presign = (key) => bucket.presign(key, signedFor);
     this.uploads = new S3Uploads(bucket);
   }
 
