@@ -48,7 +48,13 @@ export interface Registry extends AsyncDisposable {
 
 /** Starts a registry on a port of its own. */
 export async function startRegistry(
-  options: { delete?: boolean; readOnly?: boolean; freeSpaceReserve?: number; rights?: Rights } = {},
+  options: {
+    delete?: boolean;
+    readOnly?: boolean;
+    freeSpaceReserve?: number;
+    rights?: Rights;
+    idleTimeout?: number;
+  } = {},
 ): Promise<Registry> {
   const disk = new FaultyFileSystem({ seed: 1 });
   const driver = await openDisk({ root: '/registry', fileSystem: disk });
@@ -71,7 +77,7 @@ export async function startRegistry(
     },
   });
   const listen = { host: '127.0.0.1', port: 0 };
-  const server = await listenHttp(app, { listen, idleTimeout: 60_000, shutdownGrace: 0 });
+  const server = await listenHttp(app, { listen, idleTimeout: options.idleTimeout ?? 60_000, shutdownGrace: 0 });
   const { port } = server.address;
 
   const registry: Registry = {
