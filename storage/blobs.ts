@@ -47,8 +47,9 @@ export class Blobs {
 
   /** Where the bytes can be had without the store; undefined: nowhere. */
   async url(name: RepositoryName, digest: Digest): Promise<string | undefined> {
-    const { target } = await this.#get(name, digest);
-    return this.#driver.presign?.(blobKey(target));
+    if (this.#driver.presign === undefined) return undefined;
+    const target = await readLink(this.#driver, layerLink(name, digest));
+    return target && this.#driver.presign(blobKey(target));
   }
 
   async delete(name: RepositoryName, digest: Digest): Promise<void> {

@@ -46,7 +46,7 @@ export interface BlobStore {
   open(name: string, digest: string, range?: ByteRange): Promise<{ size: number; body: AsyncIterable<Uint8Array> }>;
   /**
    * A URL at which the bytes can be had for an hour, without asking who wants them; undefined: there is none.
-   * @throws {StorageError} BLOB_UNKNOWN, NAME_INVALID, DIGEST_INVALID
+   * @throws {StorageError} NAME_INVALID, DIGEST_INVALID
    */
   url(name: string, digest: string): Promise<string | undefined>;
   /**

@@ -135,6 +135,33 @@ describe.each(kinds)('shiplog on %s', (kind) => {
     expect(JSON.parse(String(body)).tags).toEqual(tags);
   });
 
+  test('pulls are sent to S3 where that is wanted, whole or by one range, unless it is the registry’s own host', async () => {
+    const settings = { ...shiplogSettings(s3.place()), SHIPLOG_STORAGE_S3_REDIRECT: 'true' };
+    await using server = await startServer(settings);
+    const bytes = random(4).bytes(9 * mebibyte);
+    expect(await finish(server, await patch(server, await begin(server), bytes), bytes)).toBe(201);
+    const path = `/v2/app/blobs/${sha256(bytes)}`;
+    const elsewhere = `http://localhost:${server.httpPort}${path}`;
+    for (const range of [undefined, 'bytes=5-9']) {
+      const headers: Record<string, string> = range === undefined ? {} : { range };
+      const answer = await fetch(elsewhere, { headers, redirect: 'manual' });
+      expect(answer.status).toBe(307);
+      expect(answer.headers.get('cache-control')).toBe('no-store');
+      const location = answer.headers.get('location') ?? '';
+      expect(location).toContain(s3.endpoint);
+      const got = await fetch(location, { headers });
+      expect(got.status).toBe(range === undefined ? 200 : 206);
+      expect(got.headers.get('content-type')).toBe('application/octet-stream');
+      const part = range === undefined ? bytes : bytes.subarray(5, 10);
+      expect(sha256(new Uint8Array(await got.arrayBuffer()))).toBe(sha256(part));
+    }
+    const head = await fetch(elsewhere, { method: 'HEAD', redirect: 'manual' });
+    expect([head.status, head.headers.get('content-length')]).toEqual([200, String(bytes.length)]);
+    expect((await fetch(elsewhere, { headers: { range: 'bytes=1-2,4-5' }, redirect: 'manual' })).status).toBe(206);
+    expect((await fetch(server.url + path, { redirect: 'manual' })).status).toBe(200);
+    for (const secret of ['shiplog-secret-key', 'X-Amz-Signature']) expect(server.output()).not.toContain(secret);
+  });
+
   test.each([
     ['SHIPLOG_STORAGE_S3_BUCKET', 'nowhere', 'storage.s3.bucket'],
     ['SHIPLOG_STORAGE_S3_ACCESS_KEY_ID', 'nobody', 'storage.s3.access_key_id'],
@@ -164,6 +191,13 @@ async function send(
     headers: { 'content-type': 'application/octet-stream', 'content-range': range },
     body,
   });
+}
+
+/** Sends all of an upload in one PATCH. @returns where it goes on */
+async function patch(server: Server, place: string, bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  const answer = await send(server, place, { body: bytes, range: `0-${bytes.length - 1}` });
+  expect(answer.status).toBe(202);
+  return answer.headers.get('location') ?? '';
 }
 
 /** Ends an upload with an empty PUT. @returns the status */
