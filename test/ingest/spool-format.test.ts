@@ -49,6 +49,15 @@ test('the format is what these bytes are', () => {
   expect(decodeBlockHeader(laidOut, 0, seed)).toMatchObject({ kind: 'lf-stream', flags: { unterminated: true } });
 });
 
+test('each kind of block has its number', () => {
+  const numbers = ['lf-stream', 'octet-stream', 'datagrams', 'json-records', 'mark', 'forward', 'gelf'] as const;
+  for (const [index, kind] of numbers.entries()) {
+    const [head] = encodeBlock({ ...block(source('c'), 'x'), kind }, encodeSource(source('c')), 1);
+    expect([kind, head[4]]).toEqual([kind, index + 1]);
+    expect(decodeBlockHeader(head, 0, 1)).toMatchObject({ kind });
+  }
+});
+
 test('a decoder that knows the documented format alone finds what was appended, in order', async () => {
   await using data = await folder();
   const spool = await openSpool({ directory: `${data.path}/spool`, maxSize: 1 << 30, segmentSize: 4096, log: silent });
