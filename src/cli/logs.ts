@@ -1,6 +1,7 @@
 import { loadConfig } from '../config.ts';
 import { ask, clientOptions, clientUsage } from './client.ts';
-import { type Command, CommandError } from './command.ts';
+import { type Command, CommandError, UsageError } from './command.ts';
+import { follow } from './follow.ts';
 import { parseOptions } from './options.ts';
 import { print } from './print.ts';
 import { renderJson, renderRecord } from './render.ts';
@@ -17,13 +18,14 @@ image:tag@digest, level, message.
   --limit N            the newest N of them (100 unless given, 50000 at most)
   --image, --host, --cluster, --container X
                        only what has this; * stands for anything
+  --follow, -f         then goes on with what comes, until it is interrupted
   --json               whole records, a JSON object a line
 ${clientUsage}`;
 
 const filters = ['image', 'host', 'cluster', 'container'] as const;
 
 /** `shiplog logs` */
-export const logs: Command = async ({ args, env, stdout }) => {
+export const logs: Command = async ({ args, env, stdout, stderr }) => {
   const text = { type: 'string' } as const;
   const { values, positionals } = parseOptions(usage, {
     args: [...args],
@@ -37,6 +39,7 @@ export const logs: Command = async ({ args, env, stdout }) => {
       cluster: text,
       container: text,
       ...clientOptions,
+      follow: { type: 'boolean', short: 'f' },
       json: { type: 'boolean' },
       help: { type: 'boolean', short: 'h' },
     },
@@ -45,11 +48,16 @@ export const logs: Command = async ({ args, env, stdout }) => {
     stdout.write(usage);
     return 0;
   }
+  if (values.follow === true && values.until !== undefined) {
+    throw new UsageError('what is followed has no end: give --follow or --until, not both');
+  }
   const query = positionals.join(' ').trim();
   const terms = filters.flatMap((name) => (values[name] === undefined ? [] : [`${name}:${escapeValue(values[name])}`]));
   const q = terms.length === 0 ? query : [...(query === '' ? [] : [`(${query})`]), ...terms].join(' ');
   const limit = values.limit ?? '100';
   const server = { config: loadConfig({ file: values.config, env }), env, url: values.url, user: values.user };
+  // It begins before the search, so that nothing falls between the two.
+  const followed = values.follow === true ? await follow(q, server, stderr) : undefined;
   const records: unknown[] = [];
   // A search that takes long answers with what it found so far, and where to go on.
   for (let left = limit, before: string | undefined; ;) {
@@ -68,6 +76,12 @@ export const logs: Command = async ({ args, env, stdout }) => {
     values.json === true ? renderJson(record) : renderRecord(record, { colour });
   const lines = records.toReversed().map((record) => `${render(record)}\n`);
   await print(stdout, lines.join(''));
+  if (followed === undefined) return 0;
+  const shown = new Set(records.map((record) => JSON.stringify(record)));
+  for await (const record of followed.records()) {
+    if (shown.delete(JSON.stringify(record))) continue;
+    if (!(await print(stdout, `${render(record)}\n`))) break;
+  }
   return 0;
 };
 

@@ -35,10 +35,10 @@ test.each<[string, object]>([
 test('without bounds it is the last hour', async () => {
   const before = Date.now();
   await service.send('/api/logs/histogram');
-  const [{ since = 0, until = 0 } = {}] = service.pipeline.counts;
-  expect(until - since).toBe(hour);
-  expect(until).toBeGreaterThanOrEqual(before);
-  expect(until).toBeLessThanOrEqual(Date.now());
+  const [request = { since: 0, until: 0 }] = service.pipeline.counts;
+  expect(request.until - request.since).toBe(hour);
+  expect(request.until).toBeGreaterThanOrEqual(before);
+  expect(request.until).toBeLessThanOrEqual(Date.now());
 });
 
 test('counts are answered by bucket, with the values that occur in it', async () => {
