@@ -5,21 +5,22 @@ import { StartError } from '../start-error.ts';
 
 const usage = `Usage: shiplog [COMMAND] [OPTIONS]
 
-  serve         run the server (what it does without a command)
-  logs          search the logs:  shiplog logs 'image:team/web error' --since 1h
-  htpasswd      make a user, change a password, remove a user:  shiplog htpasswd NAME
-  ls            list repositories, or the tags of one:  shiplog ls team/web
-  rm            remove a tag, or an image:  shiplog rm team/web:1.4
-  du            what each repository takes
-  export        write an image as an archive:  shiplog export team/web:1.4 > image.tar
-  import        read images from an archive:  shiplog import < image.tar
-  scrub         read all images, and put aside what is rotten
-  check-config  print the configuration that is in force
-  import-config translate a configuration of registry:2:  shiplog import-config config.yml > shiplog.yml
-  version       print the version
-  help          print this
+  serve           run the server (what it does without a command)
+  logs            search the logs:  shiplog logs 'image:team/web error' --since 1h
+  docker-options  print the options by which Docker sends its logs here
+  htpasswd        make a user, change a password, remove a user:  shiplog htpasswd NAME
+  ls              list repositories, or the tags of one:  shiplog ls team/web
+  rm              remove a tag, or an image:  shiplog rm team/web:1.4
+  du              what each repository takes
+  export          write an image as an archive:  shiplog export team/web:1.4 > image.tar
+  import          read images from an archive:  shiplog import < image.tar
+  scrub           read all images, and put aside what is rotten
+  check-config    print the configuration that is in force
+  import-config   translate a configuration of registry:2:  shiplog import-config config.yml > shiplog.yml
+  version         print the version
+  help            print this
 
-  --config FILE  the configuration file; else $SHIPLOG_CONFIG
+  --config FILE   the configuration file; else $SHIPLOG_CONFIG
 
 shiplog COMMAND --help says more about a command.
 `;
@@ -27,6 +28,7 @@ shiplog COMMAND --help says more about a command.
 const commands: Readonly<Record<string, () => Promise<Command>>> = {
   serve: async () => (await import('./serve.ts')).serve,
   logs: async () => (await import('./logs.ts')).logs,
+  'docker-options': async () => (await import('./docker-options.ts')).dockerOptions,
   htpasswd: async () => (await import('./htpasswd.ts')).htpasswd,
   ls: async () => (await import('./ls.ts')).ls,
   rm: async () => (await import('./rm.ts')).rm,
