@@ -85,6 +85,18 @@ test("the parts of a long line are one record, with the characters that the cuts
   expect(found.filter((document) => 'tags' in document)).toEqual([]);
 });
 
+test('a long line is whole with its last part; that of another connection has no part of it', async () => {
+  const part = (log: string, last: boolean): Buffer =>
+    docker(log, { partial_message: 'true', partial_id: 'p', partial_last: String(last) });
+  const other = { from: { connection: '2'.repeat(32) } };
+  const found = await documentsOf([
+    messages('forward', [tag, part('a', false)]),
+    messages('forward', [tag, part('b', true)], other),
+    messages('forward', [tag, part('c', true), docker('next')]),
+  ]);
+  expect(found.map(({ message }) => message)).toEqual(['b', 'ac', 'next']);
+});
+
 test('a part whose last never comes is a record when the reading ends', async () => {
   const part = docker('x'.repeat(16_384), { partial_message: 'true', partial_id: 'p', partial_last: 'false' });
   expect(await documentsOf([messages('forward', [tag, part, docker('y')])])).toMatchObject([
@@ -214,6 +226,7 @@ describe('msgpack', () => {
     ['a byte that nothing starts with', Buffer.from([0xc1]), 'bad'],
     ['nesting beyond what anyone sends', Buffer.alloc(1000, 0x91), 'bad'],
     ['an array longer than what follows', Buffer.from('ddffffffff', 'hex'), 'more'],
+    ['arrays in arrays, each longer than memory', Buffer.from('dd00ffffff'.repeat(20), 'hex'), 'more'],
     ['a map that says it has four billion members', Buffer.from('dfffffffff0102', 'hex'), 'more'],
   ])('%s is %s', (_, bytes, outcome) => {
     expect(new ValueScanner().scan(bytes)).toBe(outcome);

@@ -144,6 +144,18 @@ test('messages over TCP end with NUL, or with the connection', async () => {
   });
 });
 
+test('what is cut says so, and so does what goes on', () => {
+  const protocol = new NulProtocol('gelf', 4);
+  const { pieces } = protocol.push(Buffer.from('ab\0abcdefghij\0k\0'));
+  expect(pieces.map((piece) => [contents(piece), piece.flags])).toEqual([
+    [['ab'], {}],
+    [['abcd'], { cut: true }],
+    [['efgh'], { cut: true, continued: true }],
+    [['ij'], { continued: true }],
+    [['k'], {}],
+  ]);
+});
+
 test('the messages of a stream are the same whatever the chunks that it comes in, also those that are cut', () => {
   const stream = fc
     .array(fc.constantFrom('\0', 'a', 'bcd', 'x'.repeat(11)), { maxLength: 40 })

@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { mkdtemp, rm, unlink, writeFile } from 'node:fs/promises';
+import { Agent, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
@@ -96,6 +98,25 @@ test('a token lets its senders send, and do nothing else; their receipt says who
   expect(third).toMatchObject({ listener: 'hec', token: 'plain', cluster: 'near' });
   expect(JSON.stringify(service.logged)).not.toContain(one);
   expect(service.logged.filter(({ token }) => token === 'web')).toHaveLength(2);
+});
+
+test('a connection that shows another token is another sender', async () => {
+  await using tokens = await fileWith(`web ${one} cluster=a\nplain ${two} cluster=b\n`);
+  await using service = await startTestService({ env: { SHIPLOG_INGEST_HTTP_TOKENS_FILE: tokens.file } });
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  for (const token of [one, one, two]) {
+    const headers = { authorization: `Splunk ${token}` };
+    const options = { port: service.port, path: '/services/collector', method: 'POST', agent, headers };
+    const [answer] = await once(request(options).end('{"event":"a"}'), 'response');
+    answer.resume();
+    await once(answer, 'end');
+  }
+  agent.destroy();
+  const [first, second, third] = service.pipeline.blocks.map(({ source }) => source);
+  expect(second).toEqual(first);
+  expect(first).toMatchObject({ token: 'web', cluster: 'a' });
+  expect(third).toMatchObject({ token: 'plain', cluster: 'b', peer: first?.peer });
+  expect(third?.connection).not.toBe(first?.connection);
 });
 
 test('where there are tokens a wrong one is refused, also while there are no users', async () => {
