@@ -170,6 +170,15 @@ export function configSchema(base: string) {
             dataset: streamPart.default('docker'),
             namespace: streamPart.default('default'),
             retention: duration.prefault('30d'),
+            kibana: z
+              .strictObject({
+                url: node.optional(),
+                username: text.optional(),
+                password: secret().optional(),
+                api_key: secret().optional(),
+                ca: path(base).optional(),
+              })
+              .prefault({}),
           })
           .prefault({}),
       })
@@ -234,10 +243,21 @@ function contradictionsOfSyslog({ tls }: Parsed['ingest']['syslog']): { key: str
 
 function contradictionsOfLogs(logs: Parsed['logs']): { key: string; message: string }[] {
   if (logs.sink !== 'elasticsearch') return [];
-  const { nodes, username, password, api_key: apiKey } = logs.elasticsearch;
+  const { elasticsearch } = logs;
+  const message = 'logs.sink is elasticsearch, so this must name at least one node';
+  return [
+    ...(elasticsearch.nodes.length === 0 ? [{ key: 'logs.elasticsearch.nodes', message }] : []),
+    ...contradictionsOfCredentials('logs.elasticsearch', elasticsearch),
+    ...contradictionsOfCredentials('logs.elasticsearch.kibana', elasticsearch.kibana),
+  ];
+}
+
+function contradictionsOfCredentials(
+  section: string,
+  { username, password, api_key: apiKey }: Pick<ElasticsearchConfig, 'username' | 'password' | 'api_key'>,
+): { key: string; message: string }[] {
   const problems: { key: string; message: string }[] = [];
-  const add = (key: string, message: string) => problems.push({ key: `logs.elasticsearch.${key}`, message });
-  if (nodes.length === 0) add('nodes', 'logs.sink is elasticsearch, so this must name at least one node');
+  const add = (key: string, message: string) => problems.push({ key: `${section}.${key}`, message });
   if (apiKey !== undefined && username !== undefined) add('api_key', 'give this or a username, not both');
   if (username !== undefined && password === undefined) add('password', 'there is a username, so this is needed too');
   if (username === undefined && password !== undefined) add('username', 'there is a password, so this is needed too');

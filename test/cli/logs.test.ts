@@ -15,7 +15,7 @@ const event = (id: string, message: string): string => `id: ${id}\ndata: ${recor
 function follow(
   env: NodeJS.ProcessEnv,
   ...args: string[]
-): { stdout: () => string; stderr: () => string; close(): void; ended: Promise<unknown> } {
+): { stdout: () => string; stderr: () => string; close: () => void; ended: Promise<unknown> } {
   const child = spawn(process.execPath, [main, 'logs', '--follow', ...args], {
     env,
     stdio: ['ignore', 'pipe', 'pipe'],
