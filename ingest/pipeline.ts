@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Block } from './block.ts';
+import type { SinkTrouble } from './deliverer.ts';
 import type { Log } from './log.ts';
 import { type ListenAddresses, type ListenOptions, openListeners } from './listeners/open.ts';
 import type { ArrivalPage, ArrivalRequest } from './query/arrivals.ts';
 import type { Histogram, HistogramRequest } from './query/histogram.ts';
 import type { SearchPage, SearchRequest } from './query/search.ts';
-import { type Renderer, Shipper, type SinkTrouble } from './shipper.ts';
+import { type Renderer, Shipper } from './shipper.ts';
 import { openDeadLetters } from './sinks/dead-letters.ts';
 import type { Sink } from './sinks/sink.ts';
 import type { Journal } from './spool/journal.ts';

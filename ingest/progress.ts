@@ -1,5 +1,5 @@
 import type { LogDocument } from './record.ts';
-import type { BlockEnd } from './render-queue.ts';
+import type { Rendered } from './render-queue.ts';
 import type { Journal } from './spool/journal.ts';
 import { addTo, emptyLedger, type Ledger } from './spool/ledger.ts';
 import { isBefore } from './spool/reader.ts';
@@ -7,39 +7,67 @@ import { isBefore } from './spool/reader.ts';
 /** How a record can be settled. */
 export type Settled = 'indexedRecords' | 'failureStoreRecords' | 'deadLetteredRecords';
 
+/** One delivery's part in the progress. */
+export interface DeliveryProgress {
+  /** Counts a record of it. */
+  settle(document: Pick<LogDocument, 'began'>, outcome: Settled): void;
+  /** All of it is settled. */
+  done(): void;
+}
+
+interface Delivery extends Pick<Rendered, 'end'> {
+  readonly counts: Ledger;
+  done: boolean;
+}
+
 /**
- * Notes in a journal how far it is delivered. What lies behind the first piece of a line that is not delivered would be
- * read again, so it is noted only once that is. A line is counted where its first piece lies.
+ * Notes in a journal how far it is delivered: up to the first delivery that is not done. What lies behind the first
+ * piece of a line that is not delivered would be read again, so it is noted only once that is. A line is counted where
+ * its first piece lies.
  */
 export class Progress {
   readonly #journal: Pick<Journal, 'advance'>;
-  /** Delivered, and not noted yet; each ends between two blocks. */
-  #waiting: { readonly end: BlockEnd; readonly counts: Ledger }[] = [];
-  /** Of what comes after them. */
-  #counts = emptyLedger();
+  /** Those that are not noted, in the order of their blocks. */
+  readonly #deliveries: Delivery[] = [];
 
   constructor(journal: Pick<Journal, 'advance'>) {
     this.#journal = journal;
   }
 
-  /** Counts something of the blocks that are being delivered. */
-  count(counts: Readonly<Partial<Ledger>>): void {
-    addTo(this.#counts, counts);
+  /** Deliveries from the first one on that is not done. */
+  get behind(): number {
+    const first = this.#deliveries.findIndex(({ done }) => !done);
+    return first < 0 ? 0 : this.#deliveries.length - first;
   }
 
-  /** Counts a record of theirs. */
-  settle({ began }: LogDocument, outcome: Settled): void {
-    const earlier = began && this.#waiting.find(({ end }) => isBefore(began, end.after));
-    addTo(earlier?.counts ?? this.#counts, { readRecords: 1, [outcome]: 1 });
+  /** The next blocks are being delivered. Deliveries begin in the order of the blocks, and end in any. */
+  begin(batch: readonly Rendered[]): DeliveryProgress {
+    const end = batch.at(-1)?.end;
+    const delivery: Delivery = { ...(end !== undefined && { end }), counts: emptyLedger(), done: false };
+    for (const { counts } of batch) addTo(delivery.counts, counts);
+    this.#deliveries.push(delivery);
+    return {
+      settle: ({ began }, outcome) => {
+        const first = began && this.#deliveries.find(({ end }) => end !== undefined && isBefore(began, end.after));
+        addTo((first ?? delivery).counts, { readRecords: 1, [outcome]: 1 });
+      },
+      done: () => {
+        delivery.done = true;
+        this.#note();
+      },
+    };
   }
 
-  /** All is delivered up to here, as far as it was whole. */
-  reach(end: BlockEnd): void {
-    this.#waiting.push({ end, counts: this.#counts });
-    this.#counts = emptyLedger();
-    const whole = this.#waiting.findLastIndex((one) => !isBefore(end.resume, one.end.after)) + 1;
-    for (const { end, counts } of this.#waiting.splice(0, whole)) {
-      this.#journal.advance(end.after, end.unfinished, counts);
-    }
+  #note(): void {
+    const undone = this.#deliveries.findIndex(({ done }) => !done);
+    const done = this.#deliveries.slice(0, undone < 0 ? undefined : undone);
+    const resume = done.findLast(({ end }) => end !== undefined)?.end?.resume;
+    if (resume === undefined) return;
+    const whole = done.findLastIndex(({ end }) => end !== undefined && !isBefore(resume, end.after));
+    const end = done[whole]?.end;
+    if (end === undefined) return;
+    const sum = emptyLedger();
+    for (const { counts } of this.#deliveries.splice(0, whole + 1)) addTo(sum, counts);
+    this.#journal.advance(end.after, end.unfinished, sum);
   }
 }

@@ -37,25 +37,36 @@ export class RenderQueue {
     return this.#items.length === 0;
   }
 
+  /** Whether a whole delivery waits. */
+  get full(): boolean {
+    return this.#size >= largestDelivery;
+  }
+
+  /** Whether nothing more comes. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
   /** Records that wait. */
   get records(): number {
     return this.#items.reduce((sum, { documents }) => sum + documents.length, 0);
+  }
+
+  /** The first record that waits. */
+  get first(): LogDocument | undefined {
+    return this.#items.find(({ documents }) => documents.length > 0)?.documents[0];
   }
 
   /** Resolves when there is room for more. */
   async put(item: Rendered): Promise<void> {
     this.#items.push(item);
     this.#size += item.size;
-    this.#changed();
-    while (this.#size > 2 * largestDelivery && !this.#ended) await this.#change();
+    this.wake();
+    while (this.#size > 2 * largestDelivery && !this.#ended) await this.change();
   }
 
-  /** As much as makes one delivery, up to the end of a block if one is in it; undefined: it is the end. */
-  async take(): Promise<Rendered[] | undefined> {
-    while (this.#items.length === 0) {
-      if (this.#ended) return undefined;
-      await this.#change();
-    }
+  /** As much as makes one delivery, up to the end of a block if one is in it. */
+  take(): Rendered[] {
     let count = 0;
     let size = 0;
     for (const item of this.#items) {
@@ -67,21 +78,22 @@ export class RenderQueue {
     const whole = this.#items.slice(0, count).findLastIndex(({ end }) => end !== undefined) + 1;
     const taken = this.#items.splice(0, whole > 0 ? whole : count);
     for (const item of taken) this.#size -= item.size;
-    this.#changed();
+    this.wake();
     return taken;
   }
 
   end(): void {
     this.#ended = true;
-    this.#changed();
+    this.wake();
   }
 
-  /** Resolves at the next change. */
-  #change(): Promise<void> {
+  /** Resolves at the next change, or when it is woken. */
+  change(): Promise<void> {
     return this.#gate.promise;
   }
 
-  #changed(): void {
+  /** Wakes who waits for a change. */
+  wake(): void {
     this.#gate.resolve();
     this.#gate = Promise.withResolvers();
   }

@@ -33,7 +33,7 @@ export function outcomeOf({ status, error, failure_store: store }: BulkItem): Ou
   const reason = `${error?.type ?? `status ${status}`}: ${error?.reason ?? 'no reason given'}`;
   if (status >= 200 && status < 300) return { status: store === 'used' ? 'failure_store' : 'indexed' };
   if (status === 409) return { status: 'duplicate' };
-  if (status === 429 || status >= 500) return { status: 'retry', reason };
+  if (status === 429 || status >= 500) return { status: 'retry', reason, overloaded: status === 429 };
   if (status === 403 && error?.type === 'cluster_block_exception') return { status: 'retry', reason };
   if (status === 413 || (status === 400 && blamesDocument(error))) return { status: 'rejected', reason };
   throw new SinkError('refused', `Elasticsearch refuses the documents (${status}): ${reason}. ${advice(status)}`);

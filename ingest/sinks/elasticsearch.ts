@@ -35,6 +35,7 @@ export function openElasticsearch(options: ElasticsearchOptions): Sink {
 
 class Elasticsearch implements Sink {
   readonly name = 'elasticsearch';
+  readonly mostDeliveries = 8;
   readonly #client: Client;
   readonly #options: ElasticsearchOptions;
   readonly #stream: string;

@@ -45,6 +45,8 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedSi
 
 class Embedded implements EmbeddedSink {
   readonly name = 'embedded';
+  /** One thread writes. */
+  readonly mostDeliveries = 1;
   readonly #options: EmbeddedOptions;
   readonly #writer = new WorkerClient<WriterRequest, Outcome[] | SweptFile[]>(
     new URL('./embedded-writer.ts', import.meta.url),

@@ -9,11 +9,13 @@ import type { SearchPage, SearchRequest } from '../query/search.ts';
  * - `indexed`: it is stored, durably. `duplicate`: it was stored before (same id); that too is success.
  * - `failure_store`: Elasticsearch kept it in its failure store.
  * - `rejected`: the document itself is to blame, and always will be.
- * - `retry`: not now (429, 5xx, a block on the index); the document is to be sent again, alone.
+ * - `retry`: not now (429, 5xx, a block on the index); the document is to be sent again, alone. `overloaded`: fewer
+ *   deliveries at once would help.
  */
 export type Outcome =
   | { readonly status: 'indexed' | 'duplicate' | 'failure_store' }
-  | { readonly status: 'rejected' | 'retry'; readonly reason: string };
+  | { readonly status: 'rejected'; readonly reason: string }
+  | { readonly status: 'retry'; readonly reason: string; readonly overloaded?: boolean };
 
 /** A sink that takes nothing at the moment: it is away, or refuses every document alike. Nothing was dropped. */
 export class SinkError extends Error {
@@ -30,6 +32,8 @@ export class SinkError extends Error {
 /** Where documents are kept and found. */
 export interface Sink extends AsyncDisposable {
   readonly name: 'embedded' | 'elasticsearch';
+  /** How many deliveries it may be given at once. */
+  readonly mostDeliveries: number;
 
   /**
    * Stores documents; the answer has one outcome for each, in their order. Nothing is dropped on the way.

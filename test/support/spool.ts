@@ -69,7 +69,8 @@ export class Machine {
 }
 
 /** A sink in memory that knows documents by their ids, as real ones do. */
-export class MemorySink implements Pick<Sink, 'deliver'> {
+export class MemorySink implements Pick<Sink, 'deliver' | 'mostDeliveries'> {
+  readonly mostDeliveries: number = 8;
   readonly found = new Map<string, string>();
   readonly letters: DeadLetter[] = [];
   /** Says what becomes of a document; undefined: it is indexed. It may throw. */

@@ -1,0 +1,177 @@
+import { expect, test } from 'vitest';
+import { Deliverer } from '../../ingest/deliverer.ts';
+import { Deliveries } from '../../ingest/deliveries.ts';
+import type { LogDocument } from '../../ingest/record.ts';
+import { largestDelivery, type Rendered, RenderQueue } from '../../ingest/render-queue.ts';
+import { type Outcome, SinkError } from '../../ingest/sinks/sink.ts';
+import { document, noon } from '../support/documents.ts';
+import { silent } from '../support/spool.ts';
+
+const text = 'x'.repeat(largestDelivery);
+
+/** A whole delivery of one document. */
+function whole(number: number, json = text): Rendered {
+  const documents: LogDocument[] = [{ ...document({ id: `${number}`, time: noon }), json }];
+  const place = { segment: 1, offset: number };
+  return { documents, size: json.length, counts: {}, end: { after: place, resume: place, unfinished: [] } };
+}
+
+/** Deliveries to a sink whose answers a test gives. */
+class Scene implements AsyncDisposable {
+  readonly queue = new RenderQueue();
+  readonly ended = new AbortController();
+  /** Calls of the sink that are not answered, by the document's id. */
+  readonly asked = new Map<string, (outcome: Outcome | SinkError) => void>();
+  readonly noted: number[] = [];
+  readonly deliverer = new Deliverer({
+    sink: { mostDeliveries: 4, deliver: (documents) => this.#deliver(documents) },
+    deadLetters: { add: async () => undefined },
+    log: silent,
+    backoff: [0, 0],
+  });
+  readonly deliveries = new Deliveries(
+    { advance: ({ offset }) => void this.noted.push(offset) },
+    this.queue,
+    this.deliverer,
+    this.ended.signal,
+  );
+  #number = 0;
+
+  async #deliver([document]: readonly LogDocument[]): Promise<Outcome[]> {
+    const answer = Promise.withResolvers<Outcome | SinkError>();
+    this.asked.set(document?.record.id ?? '', answer.resolve);
+    const outcome = await answer.promise;
+    if (outcome instanceof SinkError) throw outcome;
+    return [outcome];
+  }
+
+  add(json?: string): void {
+    void this.queue.put(whole((this.#number += 1), json));
+  }
+
+  /** Lets it do what it would do by now. */
+  async step(): Promise<string[]> {
+    for (let n = 0; n < 10; n += 1) {
+      this.deliveries.begin();
+      await new Promise(setImmediate);
+    }
+    return [...this.asked.keys()];
+  }
+
+  answer(id: string, outcome: Outcome | SinkError = { status: 'indexed' }): void {
+    this.asked.get(id)?.(outcome);
+    this.asked.delete(id);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.ended.abort();
+    for (const id of this.asked.keys()) this.answer(id);
+    await this.deliveries[Symbol.asyncDispose]();
+  }
+}
+
+test('the first goes alone; as long as they are taken quickly, more go at once', async () => {
+  await using scene = new Scene();
+  for (let n = 0; n < 8; n += 1) scene.add();
+  expect(await scene.step()).toEqual(['1']);
+  scene.answer('1');
+  expect(await scene.step()).toEqual(['2', '3']);
+  expect(scene.deliveries.records).toBe(7);
+  expect(scene.deliveries.first?.record.id).toBe('2');
+});
+
+test('the checkpoint waits for the oldest delivery, and those behind it go on', async () => {
+  await using scene = new Scene();
+  for (let n = 0; n < 6; n += 1) scene.add();
+  await scene.step();
+  scene.answer('1');
+  await scene.step();
+  scene.answer('3');
+  expect(await scene.step()).toContain('4');
+  scene.answer('4');
+  expect(await scene.step()).toContain('2');
+  expect(scene.noted).toEqual([1]);
+  scene.answer('2');
+  await scene.step();
+  expect(scene.noted).toEqual([1, 4]);
+});
+
+test('beside another delivery only a whole one goes; when none is under way, anything', async () => {
+  await using scene = new Scene();
+  for (let n = 0; n < 2; n += 1) scene.add();
+  await scene.step();
+  scene.answer('1');
+  scene.add('{}');
+  expect(await scene.step()).toEqual(['2']);
+  scene.answer('2');
+  expect(await scene.step()).toEqual(['3']);
+});
+
+test('what is too little for a delivery goes beside one that lasts', async () => {
+  await using scene = new Scene();
+  for (let n = 0; n < 2; n += 1) scene.add();
+  await scene.step();
+  scene.answer('1');
+  scene.add('{}');
+  expect(await scene.step()).toEqual(['2']);
+  // Only the clock of the deliveries itself wakes this.
+  await scene.queue.change();
+  expect(await scene.step()).toEqual(['2', '3']);
+});
+
+test.each<[string, Outcome | SinkError]>([
+  ['429 for an item', { status: 'retry', reason: '429', overloaded: true }],
+  ['an answer for none', new SinkError('unavailable', 'away')],
+])('after %s fewer go at once', async (_, outcome) => {
+  await using scene = new Scene();
+  for (let n = 0; n < 4; n += 1) scene.add();
+  await scene.step();
+  scene.answer('1');
+  await scene.step();
+  expect(scene.deliverer.window.size).toBe(2);
+  scene.answer('2', outcome);
+  scene.answer('3', outcome);
+  await scene.step();
+  expect(scene.deliverer.window.size).toBe(1);
+  expect(scene.asked.has('4')).toBe(false);
+});
+
+test('a record that is never taken does not hold up others, nor does it count as trouble of the sink', async () => {
+  await using scene = new Scene();
+  for (let n = 0; n < 3; n += 1) scene.add();
+  await scene.step();
+  scene.answer('1');
+  await scene.step();
+  scene.answer('2', { status: 'retry', reason: 'a red shard' });
+  scene.answer('3');
+  await scene.step();
+  expect(scene.deliverer.trouble?.reason).toBeUndefined();
+  for (let n = 0; n < 5; n += 1) {
+    scene.add();
+    await scene.step();
+    await expect.poll(() => scene.asked.has('2')).toBe(true);
+    scene.answer(`${4 + n}`);
+    scene.answer('2', { status: 'retry', reason: 'a red shard' });
+    await scene.step();
+    expect(scene.deliverer.trouble).toBeUndefined();
+  }
+  expect(scene.deliverer.counts).toMatchObject({ retriedRecords: 5, taken: 7 });
+});
+
+test('beyond a bound nothing more is begun before the oldest has ended', async () => {
+  await using scene = new Scene();
+  scene.add();
+  await scene.step();
+  scene.answer('1');
+  for (let n = 2; n < 100; n += 1) {
+    scene.add();
+    await scene.step();
+    if (n > 2) scene.answer(`${n}`);
+  }
+  await scene.step();
+  const before = scene.deliveries.records;
+  expect(before).toBeGreaterThan(30);
+  scene.answer('2');
+  await scene.step();
+  expect(scene.noted.at(-1)).toBe(65);
+});
