@@ -1,3 +1,4 @@
+import { parseCisco } from './cisco.ts';
 import { readStructuredData, type StructuredData } from './structured-data.ts';
 import { parseBsdStamp, parseIsoStamp, type Stamp } from './time.ts';
 
@@ -159,21 +160,29 @@ function readDoubledTag(text: string, at: number): Header5424 | undefined {
 }
 
 /** What follows the PRI, or a line without one. */
-function parse3164(text: string, at: number, priority: number | undefined): SyslogLine {
+function parse3164(text: string, afterPriority: number, priority: number | undefined): SyslogLine {
+  if (priority !== undefined) {
+    const cisco = parseCisco(text, afterPriority);
+    if (cisco !== undefined) return { ...cisco, priority, fromDocker: false };
+  }
+  // Go's srslog writes a space first.
+  const at = priority !== undefined && text[afterPriority] === ' ' ? afterPriority + 1 : afterPriority;
   const stamp = parseBsdStamp(text, at) ?? parseIsoStamp(text, at);
   const timed = stamp !== undefined && (text[stamp.end] === ' ' || text.startsWith(': ', stamp.end));
   if (priority === undefined && !timed) {
     return { fromDocker: false, message: 0, error: 'the line has neither a PRI nor a time at its start' };
   }
   const start = timed ? text.indexOf(' ', stamp.end) + 1 : at;
-  const head = readHead(text, start, timed);
+  // Python's loggers write such a time into the message, and a level or a name behind it.
+  const isMessage = timed && text[stamp.start + 4] === '-' && text[stamp.start + 10] === ' ';
+  const head = isMessage ? undefined : (readHead(text, start, timed) ?? readHost(text, start, timed));
   const message = skipByteOrderMark(text, head?.message ?? start);
   const steady = timed && head !== undefined && head.message < text.length && message === head.message;
   return {
     ...(priority !== undefined && { priority }),
     ...(timed && { stamp }),
     ...(head?.host !== undefined && { hostname: head.host }),
-    ...(head && { appname: head.tag }),
+    ...(head?.tag !== undefined && { appname: head.tag }),
     ...(head?.pid !== undefined && { procid: head.pid }),
     fromDocker: isDockers(head, priority),
     message,
@@ -189,7 +198,7 @@ function isDockers(head: Head | undefined, priority: number | undefined): boolea
 
 interface Head {
   readonly host?: string;
-  readonly tag: string;
+  readonly tag?: string;
   readonly pid?: string;
   readonly message: number;
 }
@@ -216,6 +225,14 @@ function readHead(text: string, at: number, timed: boolean): Head | undefined {
     };
   }
   return undefined;
+}
+
+/** Logback writes `HOST [THREAD] …` or, of a stack trace, `HOST TAB…`, without a tag. */
+function readHost(text: string, at: number, timed: boolean): Head | undefined {
+  const space = timed ? text.indexOf(' ', at) : -1;
+  if (space < 0 || !/[[\t]/.test(text.charAt(space + 1))) return undefined;
+  const host = text.slice(at, Math.min(space, at + longestTag));
+  return /^[\w.:-]+$/.test(host) ? { host, message: space + 1 } : undefined;
 }
 
 /** The next colon with a space or nothing after it; -1 where the tag that starts at `at` cannot end any more. */

@@ -108,6 +108,51 @@ test.each<[string, string, Expected]>([
     `<134>${bsd} haproxy[14389]: 10.0.1.2:33317 [06/Feb/2009:12:14:14.655] http-in`,
     { app: 'haproxy', pid: '14389', message: '10.0.1.2:33317 [06/Feb/2009:12:14:14.655] http-in', docker: true },
   ],
+  [
+    'HAProxy, 5424',
+    `<134>1 ${iso} lb1 haproxy 14389 - - 10.0.1.2:33317 http-in`,
+    { host: 'lb1', app: 'haproxy', pid: '14389', message: '10.0.1.2:33317 http-in' },
+  ],
+  [
+    'nginx, nohostname',
+    `<187>${bsd} nginx: 2026/08/03 10:00:00 [error] 31#31: *1 open() failed`,
+    { app: 'nginx', message: '2026/08/03 10:00:00 [error] 31#31: *1 open() failed' },
+  ],
+  [
+    'syslog-ng, 5424',
+    `<13>1 ${micro} node1 app 7 - [timeQuality tzKnown="1"][meta sequenceId="1"] hello`,
+    { host: 'node1', app: 'app', pid: '7', message: 'hello' },
+  ],
+  [
+    'rsyslog, of itself',
+    `<46>1 ${micro} node1 rsyslogd - - [origin software="rsyslogd" x-pid="1"] start`,
+    { host: 'node1', app: 'rsyslogd', message: 'start' },
+  ],
+  ["Go's log/syslog", `<14>${iso} node1 /app[7]: hello`, { host: 'node1', app: '/app', pid: '7', message: 'hello' }],
+  ["Go's log/syslog, locally", `<14>${bsd} app[7]: hello`, { app: 'app', pid: '7', message: 'hello', docker: true }],
+  ["Go's srslog", `<14> ${iso} node1 app[7]: hello`, { host: 'node1', app: 'app', pid: '7', message: 'hello' }],
+  ["Python's SysLogHandler", '<14>hello', { message: 'hello' }],
+  ["Python's, with an ident", '<14>app: hello', { app: 'app', message: 'hello' }],
+  [
+    "Python's, with a formatter that has a time",
+    '<14>2026-08-03 10:00:00,123 INFO root: hello',
+    { message: 'INFO root: hello' },
+  ],
+  [
+    'Logback',
+    `<14>${bsd} node1 [main] com.corp.App hello: world`,
+    { host: 'node1', message: '[main] com.corp.App hello: world' },
+  ],
+  [
+    'Logback, of a stack trace',
+    `<11>${bsd} node1 \tat com.corp.App.main(App.java:7)`,
+    { host: 'node1', message: '\tat com.corp.App.main(App.java:7)' },
+  ],
+  [
+    'Log4j, 5424',
+    `<14>1 2026-08-03T10:00:00.123+02:00 node1 app 7 Audit [mdc@18060 user="a"] hello`,
+    { host: 'node1', app: 'app', pid: '7', message: 'hello' },
+  ],
   ['a year in the time', `<13>Aug  3 2026 10:00:00 fw1 app: x`, { host: 'fw1', app: 'app', message: 'x' }],
   ['no PRI', `${bsd} node1 app: x`, { host: 'node1', app: 'app', message: 'x' }],
   ['no time', '<13>app: hello', { app: 'app', message: 'hello' }],
@@ -126,6 +171,63 @@ test.each<[string, string, Expected]>([
   expect(line.fromDocker).toBe(docker);
   expect(line.error).toBeUndefined();
 });
+
+const config = '%SYS-5-CONFIG_I: Configured from console by vty0 (10.0.0.1)';
+
+test.each<[string, string, { host?: string; time?: string; year?: number; utc?: boolean; message?: string }]>([
+  ['IOS, as it comes', `<189>29: ${config}`, {}],
+  ['IOS with a time', `<189>29: Aug  3 10:00:00.123: ${config}`, { time: 'Aug  3 10:00:00.123' }],
+  ['IOS whose clock is not set', `<189>000029: *Aug  3 10:00:00: ${config}`, { time: bsd }],
+  ['IOS that lost its server of time', `<189>29: .Aug 13 10:00:00 CEST: ${config}`, { time: 'Aug 13 10:00:00' }],
+  [
+    'IOS with a year and a zone',
+    `<189>29: Aug  3 2026 10:00:00.123 UTC: ${config}`,
+    { time: 'Aug  3 2026 10:00:00.123', year: 2026, utc: true },
+  ],
+  ['IOS with a host', `<189>29: sw1.corp: Aug  3 10:00:00: ${config}`, { host: 'sw1.corp', time: bsd }],
+  [
+    'ASA',
+    '<166>Aug 03 2026 10:00:00: %ASA-6-302013: Built outbound',
+    { time: 'Aug 03 2026 10:00:00', year: 2026, message: '%ASA-6-302013: Built outbound' },
+  ],
+  [
+    'ASA with a host',
+    '<166>Aug 03 2026 10:00:00 fw1 : %ASA-6-302013: Built outbound',
+    { host: 'fw1', time: 'Aug 03 2026 10:00:00', year: 2026, message: '%ASA-6-302013: Built outbound' },
+  ],
+  [
+    'ASA, EMBLEM',
+    '<166>:Aug 03 10:00:00 UTC: %ASA-session-6-302013: Built outbound',
+    { time: 'Aug 03 10:00:00', utc: true, message: '%ASA-session-6-302013: Built outbound' },
+  ],
+  [
+    'NX-OS',
+    '<189>: 2026 Aug  3 10:00:00 UTC: %ETHPORT-5-IF_UP: Interface Ethernet1/1 is up',
+    {
+      time: '2026 Aug  3 10:00:00',
+      year: 2026,
+      utc: true,
+      message: '%ETHPORT-5-IF_UP: Interface Ethernet1/1 is up',
+    },
+  ],
+])('Cisco: %s', (_, text, { host, time, year, utc = false, message = config }) => {
+  const { hostname, msgid, stamp, ...line } = parseSyslog(text);
+  expect({ hostname, time: stamp && text.slice(stamp.start, stamp.end), year: stamp?.year }).toEqual({
+    hostname: host,
+    time,
+    year,
+  });
+  expect(stamp?.offset).toBe(utc ? 0 : undefined);
+  expect(text.slice(line.message)).toBe(message);
+  expect(`%${msgid}`).toBe(message.split(':')[0]);
+  expect(line).toMatchObject({ fromDocker: false });
+  expect(line.error).toBeUndefined();
+});
+
+test.each([`<13>${bsd} node1 app: 100%: done`, '<13>cpu at 90%: %x: y', `<13>29: %lower-5-x: y`])(
+  '%j is not of Cisco',
+  (text) => expect(parseSyslog(text).msgid).toBeUndefined(),
+);
 
 test.each([
   ['hello world', 'hello world'],
