@@ -57,7 +57,7 @@ export class Framer {
       this.#framing = decideFraming(bytes);
       if (this.#framing === 'undecided') this.#rest.set(bytes);
       else this.#frame(bytes, pieces);
-    } else if (this.#isMore(chunk)) {
+    } else if (this.#framing !== 'proxied' && this.#isMore(chunk)) {
       this.#rest.add(chunk);
     } else {
       this.#frame(this.#rest.take(chunk), pieces);

@@ -44,6 +44,68 @@ test.each([
   expect(frames(chunks)).toEqual(expected);
 });
 
+test.each([
+  ['a PRI and no header', ['<14>one\0<11>two\nthree\0'], ['<14>one', '<11>two\nthree']],
+  ['a PRI and no header, byte by byte', '<14>one\0<11>two\nthree\0'.split(''), ['<14>one', '<11>two\nthree']],
+  [
+    'a time that is none of a header',
+    ['<14>2026-08-03 10:00:00,123 INFO a\0<14>b\0'],
+    ['<14>2026-08-03 10:00:00,123 INFO a', '<14>b'],
+  ],
+  ['very short', ['<14>\0<14>a\0'], ['<14>', '<14>a']],
+  ['unterminated', ['<14>a\0<14>b'], ['<14>a', '<14>b']],
+])('where a first frame without a header ends with NUL, all do: %s', (_, chunks, expected) => {
+  expect(frames(chunks)).toEqual(expected);
+});
+
+test.each([
+  ['an LF comes first', '<14>one\n<14>two\0<14>three\n', ['<14>one', '<14>two\0<14>three']],
+  ['a header of RFC 3164', '<30>Aug  3 10:00:00 web[9]: a\0<30>b\n', ['<30>Aug  3 10:00:00 web[9]: a\0<30>b']],
+  ['a header of RFC 5424', '<30>1 - - - - - - a\0<30>b\n', ['<30>1 - - - - - - a\0<30>b']],
+  ['a time of RFC 3339', '<30>2026-08-03T10:00:00Z h a: b\0<30>c\n', ['<30>2026-08-03T10:00:00Z h a: b\0<30>c']],
+  ['no PRI', 'a\0b\n', ['a\0b']],
+])(
+  'NUL is content, by which nobody makes frames, where the first frame shows something else: %s',
+  (_, text, expected) => {
+    expect(frames([text])).toEqual(expected);
+    expect(frames(text.split(''))).toEqual(expected);
+  },
+);
+
+test('a frame that ends with NUL and is over the bound is cut, and so is one to free its memory', () => {
+  const text = `<14>a\0${'x'.repeat(25)}\0<14>b\0`;
+  const expected = ['<14>a', 'x'.repeat(10), 'x'.repeat(10), 'x'.repeat(5), '<14>b'];
+  expect(frames([text], 10)).toEqual(expected);
+  expect(frames(text.split(''), 10)).toEqual(expected);
+  const framer = new Framer(1000, () => undefined);
+  const pieces = [
+    ...framer.push(Buffer.from('<14>a\0<14>bcd')),
+    ...framer.cut(),
+    ...framer.push(Buffer.from('ef\0<14>g\0')),
+  ];
+  expect(pieces.flatMap(contents)).toEqual(['<14>a', '<14>bcd', 'ef', '<14>g']);
+  expect(pieces.map(({ kind, flags }) => [kind, flags])).toEqual([
+    ['datagrams', {}],
+    ['datagrams', { cut: true }],
+    ['datagrams', { continued: true }],
+    ['datagrams', {}],
+  ]);
+});
+
+test('a PROXY header is refused however it is cut, and what only begins like one is a line', () => {
+  for (const header of ['PROXY TCP4 1.2.3.4 1.2.3.4 1 2\r\n<1>a\n', '\r\n\r\n\0\r\nQUIT\n!<1>a\n']) {
+    for (const chunks of [[header], header.split('')]) {
+      const framer = new Framer(1000, () => undefined);
+      expect(chunks.flatMap((chunk) => framer.push(Buffer.from(chunk)))).toEqual([]);
+      expect(framer.refused).toBe(true);
+      expect([...framer.end(), framer.held]).toEqual([0]);
+    }
+  }
+  expect(frames(['PROXY', 'ING\n'])).toEqual(['PROXYING']);
+  expect(frames(['PROX'])).toEqual(['PROX']);
+  expect(frames(['\r\n', '\r\nx\n'])).toEqual(['\r', '\r', 'x']);
+});
+
 test('a bad count turns the rest into lines, with one note', () => {
   const { pieces, badCounts } = frame(['5 <1>ab', 'no count\nnone\n5 <1>ab\n']);
   expect(pieces.flatMap(contents)).toEqual(['<1>ab', 'no count', 'none', '5 <1>ab']);
@@ -118,6 +180,28 @@ test('any bytes in any chunks: the pieces are the input, and the frames do not d
       expect(Buffer.concat(pieces.map(({ payload }) => payload))).toEqual(Buffer.from([0x78, ...bytes]));
       expect(frames([Buffer.from([0x78, ...bytes])], maxFrame)).toEqual(pieces.flatMap(contents));
     }),
+  );
+});
+
+test('a stream without headers in any chunks: the same frames', () => {
+  const parts = fc.constantFrom('<14>', '<14', '1 ', '2026-08-03', 'Aug ', ' ', 'x', 'yy', '\0', '\n', 'PROXY ', '\r');
+  fc.assert(
+    fc.property(
+      fc.array(parts, { maxLength: 25 }),
+      fc.integer({ min: 1, max: 40 }),
+      fc.array(fc.integer({ min: 1, max: 6 }), { minLength: 1 }),
+      (found, maxFrame, sizes) => {
+        const stream = found.join('');
+        const chunks: string[] = [];
+        for (let at = 0; at < stream.length;) {
+          const size = sizes[chunks.length % sizes.length] ?? 1;
+          chunks.push(stream.slice(at, at + size));
+          at += size;
+        }
+        expect(frames(chunks, maxFrame)).toEqual(frames([stream], maxFrame));
+      },
+    ),
+    { numRuns: 1000 },
   );
 });
 
