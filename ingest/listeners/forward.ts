@@ -68,9 +68,9 @@ export interface ForwardContext {
 }
 
 /**
- * The forward protocol of fluentd ("Forward Protocol Specification v1"), without its handshake: messages in msgpack, which
- * are answered once they are durable, where the sender names a chunk. What came a second time, from the same address and to
- * the byte the same, is only answered.
+ * The forward protocol of fluentd ("Forward Protocol Specification v1"), without its handshake: messages in msgpack,
+ * which are answered once they are durable, where the sender names a chunk. What came a second time, from the same
+ * address and to the byte the same, is only answered.
  */
 export class ForwardProtocol implements Protocol {
   readonly #context: ForwardContext;

@@ -44,7 +44,9 @@ export class GelfDatagrams {
     return this.#counts;
   }
 
-  /** The message that a datagram is, or ends; undefined: there is none yet, or it is none. `address`: whom it is from. */
+  /**
+   * The message that a datagram is, or ends; undefined: there is none yet, or it is none. `address`: whom it is from.
+   */
   take(datagram: Buffer, address: string): Buffer | undefined {
     const isChunk = datagram[0] === 0x1e && datagram[1] === 0x0f;
     const whole = isChunk ? this.#join(datagram, address) : datagram;

@@ -7,7 +7,10 @@ import { Rest } from './rest.ts';
 const NUL = 0;
 const empty = new Uint8Array(0);
 
-/** Messages that end with NUL. One of over `maxFrame` bytes is cut at each `maxFrame`th, whatever the chunks that it came in. */
+/**
+ * Messages that end with NUL. One of over `maxFrame` bytes is cut at each `maxFrame`th, whatever the chunks that it
+ * came in.
+ */
 export class NulProtocol implements Protocol {
   readonly #kind: BlockKind;
   readonly #maxFrame: number;

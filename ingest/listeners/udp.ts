@@ -36,7 +36,8 @@ const syslog: DatagramKind = { name: 'syslog-udp', kind: 'datagrams', take: (dat
 const mostSources = 10_000;
 
 /**
- * Syslog over UDP (RFC 5426), unless the options say otherwise: a message a datagram. A datagram is no longer than 64 KiB, and so never cut.
+ * Syslog over UDP (RFC 5426), unless the options say otherwise: a message a datagram. A datagram is no longer than
+ * 64 KiB, and so never cut.
  * @throws the system's error where it cannot listen there.
  */
 export async function openUdpListener(options: UdpListenerOptions): Promise<NetworkListener> {

@@ -22,8 +22,12 @@ const pair = 0x92;
 
 /**
  * Takes a message apart, in any of the modes of the forward protocol ("Forward Protocol Specification v1"):
- * `[tag, time, record, option?]`, `[tag, [[time, record], …], option?]`, and `[tag, bytes, option?]`, where the bytes are
- * events one behind the other, or such compressed. `undefined`: it is none.
+ *
+ * - `[tag, time, record, option?]`
+ * - `[tag, [[time, record], …], option?]`
+ * - `[tag, bytes, option?]`, where the bytes are events one behind the other, or such compressed
+ *
+ * `undefined`: it is none.
  */
 export function readForwardMessage(message: Uint8Array): ForwardMessage | undefined {
   const places = placesIn(message) ?? [];

@@ -6,7 +6,9 @@ import type { Message } from './message.ts';
 import { decodeValue, EventTime, toJson } from './msgpack.ts';
 import { resolveJsonTime } from './time.ts';
 
-/** Fields of Docker's `fluentd` driver (moby, daemon/logger/fluentd/fluentd.go); all others are labels and variables. */
+/**
+ * Fields of Docker's `fluentd` driver (moby, daemon/logger/fluentd/fluentd.go); all others are labels and variables.
+ */
 const dockers: ReadonlySet<string> = new Set(
   'container_id container_name source log partial_message partial_id partial_ordinal partial_last'.split(' '),
 );
@@ -41,6 +43,7 @@ function dockerEvent(tag: string, time: Time, record: Fields): Message | undefin
   }
   const bytes = Buffer.from(line.buffer, line.byteOffset, line.byteLength);
   const partial = textOf(record['=partial_message']) === 'true' ? textOf(record['=partial_id']) : undefined;
+  const more = partial !== undefined && textOf(record['=partial_last']) !== 'true';
   return {
     claims: dockerClaims({ tag, id, name: textOf(record['=container_name']), labels }),
     message: withoutEnd(bytes.toString()),
@@ -49,9 +52,7 @@ function dockerEvent(tag: string, time: Time, record: Fields): Message | undefin
     tags: isUtf8(bytes) ? [] : ['invalid_utf8'],
     ecs: {},
     fields: {},
-    ...(partial !== undefined && {
-      part: { key: `${id}\0${partial}`, more: textOf(record['=partial_last']) !== 'true', bytes },
-    }),
+    part: { key: `${id}\0${partial ?? ''}`, more, bytes },
   };
 }
 

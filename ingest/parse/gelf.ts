@@ -12,8 +12,9 @@ const dockers: ReadonlySet<string> = new Set(
 );
 
 /**
- * Reads a message of the Graylog Extended Log Format, version 1.1: fields of its own, and those that others add, with a `_`
- * before their names. `text` is its JSON text, which stands in for a message. `undefined`: it is more than anyone logs.
+ * Reads a message of the Graylog Extended Log Format, version 1.1: fields of its own, and those that others add, with a
+ * `_` before their names. `text` is its JSON text, which stands in for a message. `undefined`: it is more than anyone
+ * logs.
  */
 export function readGelfMessage(record: object, text: string, arrivedAt: number): Message | undefined {
   if (!isModest(record)) return undefined;

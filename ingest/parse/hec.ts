@@ -22,8 +22,8 @@ interface Envelope {
 }
 
 /**
- * Reads an event of Splunk's HTTP Event Collector: of Docker's `splunk` driver in its three formats, or anyone's. `text` is
- * its JSON text, which stands in for a message.
+ * Reads an event of Splunk's HTTP Event Collector: of Docker's `splunk` driver in its three formats, or anyone's.
+ * `text` is its JSON text, which stands in for a message.
  */
 export function readHecEvent(record: object, text: string, arrivedAt: number): Message {
   const { event, time, host, ...fields }: { event?: unknown; time?: unknown; host?: unknown } = record;

@@ -4,9 +4,9 @@ import type { Part } from './message.ts';
 const replacement = '\ufffd';
 
 /**
- * A line that Docker sent as a text in JSON, as it may be a part of a longer one: of one of some lengths in bytes, if more
- * follows. Go writes a byte that is no part of a character as U+FFFD (encoding/json), which are 3: so the cut through a
- * character counts.
+ * A line that Docker sent as a text in JSON, as it may be a part of a longer one: of one of some lengths in bytes, if
+ * more follows. Go writes a byte that is no part of a character as U+FFFD (encoding/json), which are 3: so the cut
+ * through a character counts.
  */
 export function jsonPart(key: string, text: string, lengths: readonly number[]): Part {
   const bytes = Buffer.from(text);

@@ -5,8 +5,9 @@ const more = 'more';
 const bad = 'bad';
 
 /**
- * Finds where a msgpack value ends, without decoding it (msgpack's specification, "Formats"): what a stream is cut by, and
- * what a decoder may be trusted with. It goes on where it stopped, so that a value which comes in many chunks costs no more.
+ * Finds where a msgpack value ends, without decoding it (msgpack's specification, "Formats"): what a stream is cut by,
+ * and what a decoder may be trusted with. It goes on where it stopped, so that a value which comes in many chunks costs
+ * no more.
  */
 export class ValueScanner {
   /** Values that are still to come, of each array and map that is open. */
@@ -87,7 +88,10 @@ export function endOfValue(bytes: Uint8Array, at: number): number | undefined {
   return typeof end === 'number' ? end : undefined;
 }
 
-/** Where the values of an array of at most 15 stand, the end of the last one too; undefined: the bytes are no such array. */
+/**
+ * Where the values of an array of at most 15 stand, the end of the last one too; undefined: the bytes are no such
+ * array.
+ */
 export function placesIn(bytes: Uint8Array): number[] | undefined {
   const count = (bytes[0] ?? 0) - 0x90;
   if (count < 0 || count > 15) return undefined;

@@ -11,7 +11,9 @@ import type { Text } from './texts.ts';
 /** Reads a frame. Undefined: it is not what the kind of its block says. */
 export type ReadMessage = (text: Text) => Message | undefined;
 
-/** How the frames of a block are read that are messages with fields; undefined: they are none, but lines with a header. */
+/**
+ * How the frames of a block are read that are messages with fields; undefined: they are none, but lines with a header.
+ */
 export function messageReader(block: StoredBlock): ReadMessage | undefined {
   const { kind, payload, source, arrivedAt } = block;
   switch (kind) {

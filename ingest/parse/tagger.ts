@@ -43,9 +43,9 @@ export interface ClusterRules {
 }
 
 /**
- * Where a record comes from. A cluster or host that the listener's rules or the token gave the sender holds against what
- * the line says, and no line can name a cluster that they give to others: a stranger could place lines in another's. A
- * digest is a manifest's only if the registry says so, or the image's name.
+ * Where a record comes from. A cluster or host that the listener's rules or the token gave the sender holds against
+ * what the line says, and no line can name a cluster that they give to others: a stranger could place lines in
+ * another's. A digest is a manifest's only if the registry says so, or the image's name.
  */
 export function originOf(claims: Claims, source: Source, clusters: ClusterRules, facts?: ImageFacts): Origin {
   const ip = source.peer && plainAddress(source.peer.address);

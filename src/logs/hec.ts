@@ -24,7 +24,10 @@ export interface CollectorOptions {
   readonly clusterOf: (address: string) => string | undefined;
 }
 
-/** Takes events as Splunk's collector does: objects one behind the other. All are durable when it answers, or none is kept. */
+/**
+ * Takes events as Splunk's collector does: objects one behind the other. All are durable when it answers, or none is
+ * kept.
+ */
 export function acceptEvents({ pipeline, budget, clusterOf }: CollectorOptions): Handler {
   const sourceOf = sendersOf(hecListener, clusterOf);
   return async (ctx) => {

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
+import type { Log } from '../../ingest/log.ts';
 import type { ImageLookup } from '../../ingest/images.ts';
 import { createRenderer, type Renderer } from '../../ingest/parse/documents.ts';
 import type { ListenOptions } from '../../ingest/listeners/open.ts';
@@ -69,18 +70,22 @@ function listenOptions({ syslog, forward, gelf }: Config['ingest']): ListenOptio
 /** The names that a record has in the embedded store, which has but one stream. */
 const embeddedStream = { dataset: 'docker', namespace: 'default' } as const;
 
-async function openSink({ data, logs }: Config, log: Logger): Promise<Sink> {
+/** Opens the log store that the configuration names. */
+export async function openSink({ data, logs }: Config, log: Log): Promise<Sink> {
   if (logs.sink === 'embedded') {
     const { retention, max_size: maxSize } = logs.embedded;
     return openEmbedded({ directory: join(data, 'logs'), retention, maxSize, log });
   }
   const { nodes, username, password, api_key: apiKey, ca, dataset, namespace, retention } = logs.elasticsearch;
+  const { ca_fingerprint: caFingerprint, compression } = logs.elasticsearch;
   return openElasticsearch({
     nodes,
     dataset,
     namespace,
     retention,
+    compression,
     log,
+    ...(caFingerprint !== undefined && { caFingerprint }),
     ...(apiKey !== undefined && { auth: { apiKey } }),
     ...(username !== undefined && password !== undefined && { auth: { username, password } }),
     ...(ca !== undefined && { ca: await readFile(ca, 'utf8') }),

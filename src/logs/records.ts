@@ -55,8 +55,8 @@ class RecordReader {
   constructor(body: Uint8Array, format: RecordFormat, judge: Judge) {
     this.#judge = judge;
     this.#body = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
-    // Without white space a record is never longer; only the last one may lack the byte that its LF takes. Where nothing
-    // stands between them each may, and the shortest has 2.
+    // Without white space a record is never longer; only the last one may lack the byte that its LF takes. Where
+    // nothing stands between them each may, and the shortest has 2.
     const gaps = format === 'concatenated' ? Math.floor(body.byteLength / 2) : 0;
     this.#lines = Buffer.allocUnsafe(body.byteLength + gaps + 1);
   }

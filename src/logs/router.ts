@@ -62,7 +62,9 @@ export function logRoutes({ pipeline, clusterOf, tokens, ending }: LogsOptions):
   return { open, users };
 }
 
-/** Takes the records of who shows a token, which gives the right to nothing else; others are left to what comes next. */
+/**
+ * Takes the records of who shows a token, which gives the right to nothing else; others are left to what comes next.
+ */
 function byToken(tokens: SenderTokens | undefined): (accept: Handler) => Handler {
   return (accept) => async (ctx, next) => {
     const { scheme = '', value = '' } = credentialsOf(ctx.req) ?? {};

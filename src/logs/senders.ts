@@ -10,8 +10,8 @@ import type { LogPipeline } from './pipeline.ts';
 export type SourceOf = (ctx: ParameterizedContext<RequestState>) => Source;
 
 /**
- * Who sends records over HTTP. A connection has one identity, as long as it shows the same token; a proxy's carries those
- * of many senders, so it is not theirs. `clusterOf`: the cluster that the configuration gives to an address.
+ * Who sends records over HTTP. A connection has one identity, as long as it shows the same token; a proxy's carries
+ * those of many senders, so it is not theirs. `clusterOf`: the cluster that the configuration gives to an address.
  */
 export function sendersOf(listener: string, clusterOf: (address: string) => string | undefined): SourceOf {
   const known = new WeakMap<Socket, Source>();

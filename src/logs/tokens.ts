@@ -18,8 +18,8 @@ const shortest = 16;
 const interval = 1000;
 
 /**
- * Reads the file of tokens, and watches it: a change counts within a second or two. A file that is gone lets nobody in; of
- * one that is broken the tokens stay as they were.
+ * Reads the file of tokens, and watches it: a change counts within a second or two. A file that is gone lets nobody in;
+ * of one that is broken the tokens stay as they were.
  * @throws {StartError} it cannot be read now, or is broken
  */
 export async function openSenderTokens(file: string, log: Logger): Promise<SenderTokens> {
