@@ -146,8 +146,10 @@ class Batch {
   /** Adds the events of a message. @returns why it cannot */
   async add({ tag, events, compressed }: ForwardMessage): Promise<string | undefined> {
     const most = Math.min(longestInflated, Math.max(smallEvents, events.length * mostSwelling));
-    await this.#afford(memory * (compressed ? most : events.length));
+    const expected = compressed ? most : memory * events.length;
+    await this.#afford(expected);
     const plain = compressed ? await inflate(events, { maxOutputLength: most }).catch(() => undefined) : events;
+    this.#spend(memory * (plain?.length ?? 0) - expected);
     if (plain === undefined) return `its events are no gzip, or become over ${most} bytes`;
     const ends = endsOfEvents(plain);
     if (ends === undefined) return 'its events are none';
@@ -180,7 +182,13 @@ class Batch {
   async #afford(bytes: number): Promise<void> {
     const { budget } = this.#context;
     if (this.#cost === 0 && budget.exceeded) await new Promise<void>((resolve) => budget.wait(resolve));
-    budget.take(bytes);
+    this.#spend(bytes);
+  }
+
+  #spend(bytes: number): void {
+    const { budget } = this.#context;
+    if (bytes > 0) budget.take(bytes);
+    else budget.give(-bytes);
     this.#cost += bytes;
   }
 }

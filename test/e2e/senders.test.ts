@@ -11,24 +11,23 @@ import { eventually, type Found, search } from '../support/search.ts';
 import { freePort, type Server, startServer } from '../support/server.ts';
 
 const token = 'd3b07384d113edec49eaa6238ad5ff00';
-let folder: string;
+const stack = new AsyncDisposableStack();
 let server: Server;
 const ports = { forward: 0, gelfTcp: 0, gelfUdp: 0 };
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'shiplog-senders-'));
+  const folder = await mkdtemp(join(tmpdir(), 'shiplog-senders-'));
+  stack.defer(() => rm(folder, { recursive: true }));
   await writeFile(join(folder, 'tokens'), `build ${token} cluster=guarded host=build-7\n`);
   for (const name of ['forward', 'gelfTcp', 'gelfUdp'] as const) ports[name] = await freePort();
-  server = await startServer({
+  const settings = {
     SHIPLOG_INGEST_FORWARD_LISTEN: `127.0.0.1:${ports.forward}`,
     SHIPLOG_INGEST_GELF_TCP: `127.0.0.1:${ports.gelfTcp}`,
     SHIPLOG_INGEST_GELF_UDP: `127.0.0.1:${ports.gelfUdp}`,
     SHIPLOG_INGEST_HTTP_TOKENS_FILE: join(folder, 'tokens'),
-  });
+  };
+  server = stack.use(await startServer(settings));
 });
-afterAll(async () => {
-  await server[Symbol.asyncDispose]();
-  await rm(folder, { recursive: true });
-});
+afterAll(() => stack.disposeAsync());
 
 const post = (path: string, body: object, headers: Record<string, string> = {}): Promise<Response> =>
   fetch(server.url + path, {

@@ -11,33 +11,31 @@ const token = 'd3b07384d113edec49eaa6238ad5ff00';
 const tag = 'v1|{{.FullID}}|{{.Name}}|{{.ImageName}}|{{.ImageFullID}}|{{.Hostname}}|prod';
 const ports = { forward: 0, gelfTcp: 0, gelfUdp: 0 };
 
-let folder: string;
+const stack = new AsyncDisposableStack();
 let docker: Docker;
 let server: Server;
 let image: string;
 let digest: string;
 let host: string;
 beforeAll(async () => {
-  docker = await startDocker();
-  folder = await mkdtemp(join(tmpdir(), 'shiplog-drivers-'));
+  docker = stack.use(await startDocker());
+  const folder = await mkdtemp(join(tmpdir(), 'shiplog-drivers-'));
+  stack.defer(() => rm(folder, { recursive: true }));
   await writeFile(join(folder, 'tokens'), `docker ${token}\n`);
   for (const name of ['forward', 'gelfTcp', 'gelfUdp'] as const) ports[name] = await freePort();
-  server = await startServer({
+  const settings = {
     SHIPLOG_INGEST_FORWARD_LISTEN: `127.0.0.1:${ports.forward}`,
     SHIPLOG_INGEST_GELF_TCP: `127.0.0.1:${ports.gelfTcp}`,
     SHIPLOG_INGEST_GELF_UDP: `127.0.0.1:${ports.gelfUdp}`,
     SHIPLOG_INGEST_HTTP_TOKENS_FILE: join(folder, 'tokens'),
-  });
+  };
+  server = stack.use(await startServer(settings));
   image = `127.0.0.1:${server.httpPort}/team/web:1.4`;
   await docker.buildBusybox(image, { 'org.opencontainers.image.revision': '4f2a' });
   digest = /digest: (sha256:[0-9a-f]{64})/.exec(await docker.cli(['push', image]))?.[1] ?? 'no digest';
   host = (await docker.cli(['info', '--format', '{{.Name}}'])).trim();
 });
-afterAll(async () => {
-  await server[Symbol.asyncDispose]();
-  await docker[Symbol.asyncDispose]();
-  await rm(folder, { recursive: true });
-});
+afterAll(() => stack.disposeAsync());
 
 interface Driver {
   readonly name: string;
