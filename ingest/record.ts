@@ -41,6 +41,8 @@ export interface LogRecord {
   readonly host: string;
   readonly cluster: string;
   readonly level?: string;
+  /** `log.logger`. */
+  readonly logger?: string;
   readonly stream?: 'stdout' | 'stderr';
   /** The stamp as it came, where `timestamp` is not it. */
   readonly timeOriginal?: string;

@@ -6,6 +6,7 @@ import type { Log } from '../log.ts';
 import type { Unfinished } from '../spool/checkpoint.ts';
 import type { Position } from '../spool/reader.ts';
 import type { LogDocument, LogRecord } from '../record.ts';
+import { readApplication } from './app-json.ts';
 import { BoundedMap } from './bounded-map.ts';
 import { type Context, contextKey, messageContext, messageKey, newContext } from './context.ts';
 import { type Joined, Joiner } from './joiner.ts';
@@ -150,7 +151,8 @@ class BlockRenderer implements Renderer {
         const found = this.#contextOfMessage(block.source, message, signal);
         const context = found instanceof Promise ? await found : found;
         const tags = message.tags.length > 0 ? [...text.tags, ...message.tags] : text.tags;
-        const whole: Line = { batch, text: { ...text, tags }, context, own: ownOfMessage(message) };
+        const written = message.part !== undefined;
+        const whole: Line = { batch, text: { ...text, tags }, context, own: ownOfMessage(message), written };
         const piece = partOf(whole, message, at, joiner);
         if (piece === undefined) add(this.#whole(whole));
         else for (const joined of joiner.push(piece)) add(this.#joined(joined));
@@ -166,7 +168,7 @@ class BlockRenderer implements Renderer {
         }
       }
       if (context.line.around !== undefined) last = context;
-      const whole: Line = { batch, text, context, own: ownOf(line, text.text, block.arrivedAt) };
+      const whole: Line = { batch, text, context, own: ownOf(line, text.text, block.arrivedAt), written: true };
       const piece = pieceOf(whole, line.message, at, joiner);
       if (piece === undefined) add(this.#whole(whole));
       else for (const joined of joiner.push(piece)) add(this.#joined(joined));
@@ -180,8 +182,9 @@ class BlockRenderer implements Renderer {
     return documents;
   }
 
-  #whole({ batch, text, context, own }: Line): RenderedDocument {
-    const document = this.#document(batch, text, context.facts, context.common, own);
+  #whole({ batch, text, context, own, written }: Line): RenderedDocument {
+    const read = written ? readApplication(own, batch.block.arrivedAt) : own;
+    const document = this.#document(batch, text, context.facts, context.common, read);
     return { document, end: text.frame.next };
   }
 

@@ -12,6 +12,9 @@ export interface Own {
   readonly timestamp: number;
   readonly timeOriginal?: string;
   readonly error?: string;
+  /** What the application says of it; else the header does. */
+  readonly level?: string;
+  readonly logger?: string;
   readonly ecs?: NonNullable<LogRecord['ecs']>;
   readonly fields?: NonNullable<LogRecord['fields']>;
 }
@@ -33,6 +36,8 @@ export interface Line {
   readonly text: Text;
   readonly context: Context;
   readonly own: Own;
+  /** Its message is what an application wrote, which may be JSON. */
+  readonly written: boolean;
 }
 
 /** What frames should have been that have no header. */

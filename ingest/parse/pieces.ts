@@ -45,7 +45,7 @@ function pieceWith(part: Part, line: Line, at: Position, joiner: Joiner<Line>): 
 }
 
 /** What is kept of a line that waits: its block's bytes and texts are not. */
-function withoutBytes({ batch, text, context, own }: Line): Line {
+function withoutBytes({ batch, text, own, ...line }: Line): Line {
   const block = { ...batch.block, payload: new Uint8Array() };
-  return { batch: { ...batch, block }, text: { ...text, text: '' }, context, own: { ...own, message: '' } };
+  return { ...line, batch: { ...batch, block }, text: { ...text, text: '' }, own: { ...own, message: '' } };
 }

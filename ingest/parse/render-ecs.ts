@@ -8,6 +8,10 @@ export type CommonFacts = Pick<LogRecord, 'host' | 'cluster' | 'level' | 'stream
 /** Common facts as JSON members, without the braces around them. */
 export interface Common {
   readonly members: string;
+  /** The same without `log`, and what is in that beside level and logger: for records that say these themselves. */
+  readonly others: string;
+  readonly syslog: object;
+  readonly level?: string;
   /** Those of the object `shiplog`. */
   readonly shiplog: string;
 }
@@ -29,25 +33,34 @@ export function renderCommon(facts: CommonFacts, { dataset, namespace }: Documen
     host: { name: host },
     orchestrator: { cluster: { name: cluster } },
     ...(container && containerObject(container)),
-    ...((level !== undefined || syslog) && { log: { level, ...(syslog && { syslog: syslogObject(syslog) }) } }),
     ...(source && { source }),
   };
-  return { members: membersOf(objects), shiplog: membersOf(shiplogObject(stream, container)) };
+  const header = syslog ? { syslog: syslogObject(syslog) } : {};
+  const others = membersOf(objects);
+  return {
+    members: level === undefined && !syslog ? others : `${others},${membersOf({ log: { level, ...header } })}`,
+    others,
+    syslog: header,
+    ...(level !== undefined && { level }),
+    shiplog: membersOf(shiplogObject(stream, container)),
+  };
 }
 
 /** A document as JSON text. `ingested`: `event.ingested`, as text. */
 export function renderDocument(record: LogRecord, common: Common, options: DocumentOptions, ingested: string): string {
-  const { timestamp, createdAt, message, sequence, timeOriginal, tags, error, ecs, fields } = record;
+  const { timestamp, createdAt, message, sequence, timeOriginal, tags, error, ecs, fields, level, logger } = record;
   let shiplog = common.shiplog;
   if (timeOriginal !== undefined) {
     shiplog += `${shiplog === '' ? '' : ','}"time_original":${JSON.stringify(timeOriginal)}`;
   }
   let json = `{"@timestamp":"${formatTime(timestamp)}","message":${JSON.stringify(message)},"event":{"created":"`;
   json += `${formatCreated(createdAt)}","ingested":"${ingested}","sequence":${sequence},"dataset":`;
-  json += `${JSON.stringify(options.dataset)}},${common.members}`;
+  const own = logger !== undefined || level !== common.level;
+  json += `${JSON.stringify(options.dataset)}},${own ? common.others : common.members}`;
+  if (own) json += `,${membersOf({ log: { level, logger, ...common.syslog } })}`;
   if (shiplog !== '') json += `,"shiplog":{${shiplog}}`;
   if (tags !== undefined) json += `,"tags":${JSON.stringify(tags)}`;
-  if (error !== undefined) json += `,"error":{"message":${JSON.stringify(error)}}`;
+  if (error !== undefined && ecs?.['error'] === undefined) json += `,"error":{"message":${JSON.stringify(error)}}`;
   if (ecs !== undefined) {
     const members = membersOf(ecs);
     if (members !== '') json += `,${members}`;

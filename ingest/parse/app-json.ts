@@ -1,0 +1,169 @@
+import { isModest } from './bounds.ts';
+import { parseObject } from './json.ts';
+import { levelInText, levelOf } from './level.ts';
+import type { Own } from './line.ts';
+import { resolveJsonTime } from './time.ts';
+
+/** Names of Serilog's compact format (CLEF): such a line has a time, and no level where that is `Information`. */
+const clefTime = '@t';
+
+/** Where loggers put what has a place of its own; the first that is there counts. A dot stands for an object, or itself. */
+const places = {
+  time: ['@timestamp', 'timestamp', 'time', 'ts', clefTime, 'asctime', 'Timestamp'],
+  level: ['log.level', 'level', 'levelname', 'severity', 'lvl', '@l', 'LogLevel'],
+  message: ['message', 'msg', '@m', '@mt', 'event', 'Message'],
+  logger: ['log.logger', 'logger', 'logger_name', 'loggerName', 'SourceContext', 'Category'],
+  trace: ['trace.id', 'trace_id', 'traceId', 'TraceId', '@tr'],
+  span: ['span.id', 'span_id', 'spanId', 'SpanId', '@sp'],
+  service: ['service.name'],
+  errorMessage: ['error.message', 'err.message', 'exception.message', 'thrown.message', 'error', 'err'],
+  errorType: ['error.type', 'err.type', 'err.name', 'error.name', 'exception.type', 'thrown.name'],
+  stackTrace: [
+    'error.stack_trace',
+    'err.stack',
+    'error.stack',
+    'exception.stacktrace',
+    'thrown.extendedStackTrace',
+    'stack_trace',
+    'stacktrace',
+    'stack',
+    'exc_info',
+    '@x',
+  ],
+} as const;
+
+type Members = Record<string, unknown>;
+
+/** What stands at a name, and how it is taken away. */
+interface Found {
+  readonly name: string;
+  readonly value: unknown;
+  readonly take: () => void;
+}
+
+/**
+ * Reads what an application wrote, as far as it says more than a text: JSON by pino, bunyan, ECS loggers, logback, Python's
+ * loggers, zap, winston, Serilog and their like, or a text with a level. Where it comes from is not the application's to
+ * say. Answers `own` itself where the line says no more. A time counts as that of a header would. Never throws.
+ */
+export function readApplication(own: Own, arrivedAt: number): Own {
+  const { message } = own;
+  if (message.charCodeAt(0) !== 123) {
+    const level = levelInText(message);
+    return level === undefined ? own : { ...own, level };
+  }
+  const object = parseObject(message);
+  return object === undefined || !isModest(object) ? own : readObject(own, object, arrivedAt);
+}
+
+function readObject(own: Own, object: object, arrivedAt: number): Own {
+  const members = copyOf(object);
+  const level = takeLevel(members);
+  const logger = takeText(members, places.logger) ?? (level?.byName === true ? takeText(members, ['name']) : undefined);
+  const message = takeText(members, places.message);
+  const time = takeTime(members, arrivedAt);
+  const ecs = {
+    ...objectOf('service', { name: takeText(members, places.service) }),
+    ...objectOf('trace', { id: takeText(members, places.trace) }),
+    ...objectOf('span', { id: takeText(members, places.span) }),
+    ...objectOf('error', {
+      message: takeText(members, places.errorMessage),
+      type: takeText(members, places.errorType),
+      stack_trace: takeText(members, places.stackTrace),
+    }),
+  };
+  const { timeOriginal: _, ...others } = own;
+  const fields = Object.keys(members).length === 0 ? own.fields : mergeFields(own.fields, members);
+  return {
+    ...(time === undefined ? own : { ...others, ...time }),
+    ...(message !== undefined && { message }),
+    ...(level !== undefined && { level: level.level }),
+    ...(logger !== undefined && { logger }),
+    ...(Object.keys(ecs).length > 0 && { ecs: { ...own.ecs, ...ecs } }),
+    ...(fields !== undefined && { fields }),
+  };
+}
+
+/** A copy from which members can be taken, also out of objects in it. Without a prototype `__proto__` is a key like another. */
+function copyOf(object: object): Members {
+  const copy: Members = Object.create(null);
+  for (const [key, value] of Object.entries(object)) copy[key] = value;
+  return copy;
+}
+
+function mergeFields(fields: Own['fields'], members: Members): Members {
+  return fields === undefined ? members : Object.assign(copyOf(fields), members);
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** What is there by a name, dotted or nested. */
+function find(members: Members, name: string): Found | undefined {
+  if (Object.hasOwn(members, name)) return { name, value: members[name], take: () => delete members[name] };
+  const dot = name.indexOf('.');
+  if (dot < 0) return undefined;
+  const [outer, inner] = [name.slice(0, dot), name.slice(dot + 1)];
+  const object = Object.hasOwn(members, outer) ? members[outer] : undefined;
+  if (!isObject(object) || !Object.hasOwn(object, inner)) return undefined;
+  const copy = copyOf(object);
+  const take = (): void => {
+    delete copy[inner];
+    if (Object.keys(copy).length === 0) delete members[outer];
+    else members[outer] = copy;
+  };
+  return { name, value: copy[inner], take };
+}
+
+/** Takes the first of some names that has a value of use. */
+function takeFirst<T>(
+  members: Members,
+  names: readonly string[],
+  read: (value: unknown) => T | undefined,
+): { readonly name: string; readonly raw: unknown; readonly value: T } | undefined {
+  for (const name of names) {
+    const found = find(members, name);
+    const value = found && read(found.value);
+    if (found === undefined || value === undefined) continue;
+    found.take();
+    return { name, raw: found.value, value };
+  }
+  return undefined;
+}
+
+function takeText(members: Members, names: readonly string[]): string | undefined {
+  return takeFirst(members, names, (value) =>
+    typeof value === 'string' && value !== '' ? value.toWellFormed() : undefined,
+  )?.value;
+}
+
+/** The level; and whether it is written as bunyan, pino or Python do, for whom `name` is that of the logger. */
+function takeLevel(members: Members): { readonly level: string; readonly byName: boolean } | undefined {
+  const found = takeFirst(members, places.level, levelOf);
+  if (found !== undefined) {
+    return { level: found.value, byName: typeof found.raw === 'number' || found.name === 'levelname' };
+  }
+  const isClef = Object.hasOwn(members, clefTime) && !Object.hasOwn(members, '@l');
+  return isClef ? { level: 'info', byName: false } : undefined;
+}
+
+/** A time that tells more than the arrival; as it came, where something was guessed. */
+function takeTime(members: Members, arrivedAt: number): Pick<Own, 'timestamp' | 'timeOriginal'> | undefined {
+  const found = takeFirst(members, places.time, (value) => {
+    const time = resolveJsonTime(value, arrivedAt);
+    return time === undefined || (!time.exact && time.timestamp === arrivedAt) ? undefined : time;
+  });
+  if (found === undefined) return undefined;
+  const { timestamp, exact } = found.value;
+  return exact ? { timestamp } : { timestamp, timeOriginal: String(found.raw).toWellFormed() };
+}
+
+function objectOf(
+  name: string,
+  members: Readonly<Record<string, string | undefined>>,
+): Readonly<Record<string, Readonly<Record<string, string>>>> {
+  const defined: Record<string, string> = {};
+  for (const [key, value] of Object.entries(members)) if (value !== undefined) defined[key] = value;
+  return Object.keys(defined).length === 0 ? {} : { [name]: defined };
+}
