@@ -4,6 +4,8 @@ import { SinkError, type Outcome } from './sink.ts';
 /** What a bulk's answer says of one document. */
 export interface BulkItem {
   readonly status: number;
+  /** The index in which it is. */
+  readonly _index?: string;
   readonly error?: { readonly type?: string; readonly reason?: string | null };
   readonly failure_store?: string;
 }

@@ -1,30 +1,24 @@
-import { Client, errors, type estypes } from '@elastic/elasticsearch';
+import { type Client, errors, type estypes } from '@elastic/elasticsearch';
 import type { Log } from '../log.ts';
 import type { ArrivalPage, ArrivalRequest } from '../query/arrivals.ts';
 import { compare, decodeCursor, encodeCursor, type Position } from '../query/cursor.ts';
 import type { Histogram, HistogramRequest } from '../query/histogram.ts';
 import { largestPage, pageLength, type SearchPage, type SearchRequest } from '../query/search.ts';
 import { toElasticsearch } from '../query/to-elasticsearch.ts';
-import type { LogDocument } from '../record.ts';
 import { findArrivals } from './elasticsearch-arrivals.ts';
-import { isTooLarge, outcomeOf, toSinkError, type BulkItem } from './elasticsearch-errors.ts';
+import { BulkWriter } from './elasticsearch-bulk.ts';
+import { type ConnectionOptions, makeClient } from './elasticsearch-client.ts';
+import { toSinkError } from './elasticsearch-errors.ts';
 import { countDocuments } from './elasticsearch-histogram.ts';
 import { prepareStream } from './elasticsearch-setup.ts';
-import { SinkError, type Outcome, type Sink } from './sink.ts';
+import { SinkError, type Outcome, type Sink, type SinkDocument } from './sink.ts';
 import { streamName, type StreamOptions } from './templates.ts';
 
 /** How Elasticsearch is reached, and which data stream is ours. All of it from the configuration only. */
-export interface ElasticsearchOptions extends StreamOptions {
-  readonly nodes: readonly string[];
-  /** Who we are; absent where security is off. */
-  readonly auth?: { readonly apiKey: string } | { readonly username: string; readonly password: string };
-  /** Certificate authorities to trust instead of the system's, as PEM. */
-  readonly ca?: string;
+export interface ElasticsearchOptions extends StreamOptions, ConnectionOptions {
   readonly log: Log;
 }
 
-/** After so many ms without an answer a request counts as lost; a bulk is sent again, and 409 tells what was stored. */
-const requestTimeout = 60_000;
 /** The most that Elasticsearch returns at once unless told otherwise (index.max_result_window). */
 const window = 10_000;
 
@@ -36,66 +30,73 @@ export function openElasticsearch(options: ElasticsearchOptions): Sink {
 class Elasticsearch implements Sink {
   readonly name = 'elasticsearch';
   readonly mostDeliveries = 8;
-  readonly #client: Client;
   readonly #options: ElasticsearchOptions;
   readonly #stream: string;
+  readonly #bulks: BulkWriter;
+  #client: Promise<Client> | undefined;
   #prepared: Promise<void> | undefined;
 
   constructor(options: ElasticsearchOptions) {
-    const { nodes, auth, ca } = options;
     this.#options = options;
     this.#stream = streamName(options);
-    this.#client = new Client({
-      nodes: [...nodes],
-      ...(auth === undefined ? {} : { auth }),
-      ...(ca === undefined ? {} : { tls: { ca } }),
-      // The shipper tries again, by outcome.
-      maxRetries: 0,
-      requestTimeout,
-    });
+    this.#bulks = new BulkWriter(this.#stream, options.log);
     this.#prepare().catch((error: unknown) => {
       const reason = error instanceof Error ? error.message : String(error);
       options.log.warn({ reason }, 'Elasticsearch is not ready yet');
     });
   }
 
-  async deliver(documents: readonly LogDocument[], signal: AbortSignal): Promise<Outcome[]> {
-    return this.#ask(signal, async () => {
+  get possibleDuplicates(): number {
+    return this.#bulks.possibleDuplicates;
+  }
+
+  async deliver(documents: readonly SinkDocument[], signal: AbortSignal): Promise<Outcome[]> {
+    return this.#ask(signal, async (client) => {
       await this.#prepare();
-      return this.#bulk(documents, signal);
+      return this.#bulks.write(client, documents, signal);
     });
   }
 
   async search(request: SearchRequest, signal: AbortSignal): Promise<SearchPage> {
     const before = request.before === undefined ? undefined : decodeCursor(request.before);
-    return this.#ask(signal, () => this.#search(request, before, signal));
+    return this.#ask(signal, (client) => this.#search(client, request, before, signal));
   }
 
   async histogram(request: HistogramRequest, signal: AbortSignal): Promise<Histogram> {
-    return this.#ask(signal, () => countDocuments(this.#client, this.#stream, request, signal));
+    return this.#ask(signal, (client) => countDocuments(client, this.#stream, request, signal));
   }
 
   async arrivals(request: ArrivalRequest, signal: AbortSignal): Promise<ArrivalPage> {
-    return this.#ask(signal, () => findArrivals(this.#client, this.#stream, request, signal));
+    return this.#ask(signal, (client) => findArrivals(client, this.#stream, request, signal));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#client.close();
+    const client = await this.#client?.catch(() => undefined);
+    await client?.close();
   }
 
   /** Version and templates, once, and again after each failure. */
   #prepare(): Promise<void> {
-    this.#prepared ??= prepareStream(this.#client, this.#options, this.#options.log).catch((error: unknown) => {
+    const prepare = async (): Promise<void> => prepareStream(await this.#reach(), this.#options, this.#options.log);
+    this.#prepared ??= prepare().catch((error: unknown) => {
       this.#prepared = undefined;
       throw toSinkError(error);
     });
     return this.#prepared;
   }
 
-  async #ask<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  #reach(): Promise<Client> {
+    this.#client ??= makeClient(this.#options).catch((error: unknown) => {
+      this.#client = undefined;
+      throw error;
+    });
+    return this.#client;
+  }
+
+  async #ask<T>(signal: AbortSignal, work: (client: Client) => Promise<T>): Promise<T> {
     signal.throwIfAborted();
     try {
-      return await work();
+      return await work(await this.#reach());
     } catch (error) {
       signal.throwIfAborted();
       this.#prepared = undefined;
@@ -103,39 +104,16 @@ class Elasticsearch implements Sink {
     }
   }
 
-  async #bulk(documents: readonly LogDocument[], signal: AbortSignal): Promise<Outcome[]> {
-    if (documents.length === 0) return [];
-    const body = documents
-      .map(({ record, json }) => `{"create":{"_id":${JSON.stringify(record.id)}}}\n${json}`)
-      .join('\n');
-    try {
-      const answer: Partial<estypes.BulkResponse> = await this.#client.bulk<string>(
-        {
-          index: this.#stream,
-          operations: [body],
-          require_data_stream: true,
-          filter_path: 'error,status,errors,items.*.status,items.*.error,items.*._index,items.*.failure_store',
-        },
-        { signal },
-      );
-      return judge(answer.items ?? [], documents.length);
-    } catch (error) {
-      if (!isTooLarge(error)) throw error;
-      if (documents.length === 1) {
-        const reason = `larger than Elasticsearch, or a proxy before it, takes (413): ${body.length} characters`;
-        return [{ status: 'rejected', reason }];
-      }
-      const half = Math.ceil(documents.length / 2);
-      const first = await this.#bulk(documents.slice(0, half), signal);
-      return [...first, ...(await this.#bulk(documents.slice(half), signal))];
-    }
-  }
-
   /**
    * Sorts by time and sequence, which both have doc values anyway. Equal ones (of several spools) are a group that is
    * ordered by id here. A full page may cut its last group, so that one is left for the next page, which starts with it.
    */
-  async #search(request: SearchRequest, before: Position | undefined, signal: AbortSignal): Promise<SearchPage> {
+  async #search(
+    client: Client,
+    request: SearchRequest,
+    before: Position | undefined,
+    signal: AbortSignal,
+  ): Promise<SearchPage> {
     // One more than asked for tells whether there is a next page.
     const wanted = request.limit + 1;
     const hits: Hit[] = [];
@@ -144,7 +122,7 @@ class Elasticsearch implements Sink {
     let most = window;
     while (pageLength(hits, wanted) === hits.length && hits.length < wanted) {
       const size = Math.min(most, Math.max(wanted - hits.length + spare, least));
-      const answer = await this.#page(request, from, size, signal);
+      const answer = await this.#page(client, request, from, size, signal);
       if (answer === undefined) {
         most = Math.ceil(size / 4);
         continue;
@@ -175,6 +153,7 @@ class Elasticsearch implements Sink {
 
   /** Hits from a position on, with all that tie with it. Undefined: together they are too large. */
   async #page(
+    client: Client,
     request: SearchRequest,
     from: Position | undefined,
     size: number,
@@ -186,7 +165,7 @@ class Elasticsearch implements Sink {
       const range = { ...(since === undefined ? {} : { gte: since }), ...(until === undefined ? {} : { lt: until }) };
       filter.push({ range: { '@timestamp': { ...range, format: 'epoch_millis' } } });
     }
-    const asked: Promise<Partial<estypes.SearchResponse>> = this.#client.search(
+    const asked: Promise<Partial<estypes.SearchResponse>> = client.search(
       {
         index: this.#stream,
         ignore_unavailable: true,
@@ -231,17 +210,4 @@ const spare = 50;
 
 function isTie(a: Position, b: Position): boolean {
   return a.time === b.time && a.sequence === b.sequence;
-}
-
-function judge(items: readonly estypes.BulkResponse['items'][number][], expected: number): Outcome[] {
-  const answers = items.map((item): BulkItem | undefined => {
-    const { status, error, failure_store } = item.create ?? {};
-    return status === undefined
-      ? undefined
-      : { status, ...(error && { error }), ...(failure_store && { failure_store }) };
-  });
-  const known = answers.filter((answer) => answer !== undefined);
-  if (known.length !== expected)
-    throw new SinkError('unavailable', 'Elasticsearch answered for other documents than those sent');
-  return known.map(outcomeOf);
 }

@@ -5,11 +5,10 @@ import type { ArrivalPage, ArrivalRequest } from '../query/arrivals.ts';
 import { decodeCursor, encodeCursor } from '../query/cursor.ts';
 import type { Histogram, HistogramRequest } from '../query/histogram.ts';
 import type { SearchPage, SearchRequest } from '../query/search.ts';
-import type { LogDocument } from '../record.ts';
 import type { ReaderAnswer, ReaderRequest } from './embedded-reader.ts';
 import { WorkerClient } from './embedded-worker.ts';
 import type { SweptFile, WriterRequest } from './embedded-writer.ts';
-import { SinkError, type Outcome, type Sink } from './sink.ts';
+import { SinkError, type Outcome, type Sink, type SinkDocument } from './sink.ts';
 
 /** How the embedded store is opened. */
 export interface EmbeddedOptions {
@@ -47,6 +46,7 @@ class Embedded implements EmbeddedSink {
   readonly name = 'embedded';
   /** One thread writes. */
   readonly mostDeliveries = 1;
+  readonly possibleDuplicates = 0;
   readonly #options: EmbeddedOptions;
   readonly #writer = new WorkerClient<WriterRequest, Outcome[] | SweptFile[]>(
     new URL('./embedded-writer.ts', import.meta.url),
@@ -64,7 +64,7 @@ class Embedded implements EmbeddedSink {
     }, sweepEvery).unref();
   }
 
-  async deliver(documents: readonly LogDocument[], signal: AbortSignal): Promise<Outcome[]> {
+  async deliver(documents: readonly SinkDocument[], signal: AbortSignal): Promise<Outcome[]> {
     const rows = documents.map(({ record: { id, timestamp, createdAt, sequence }, json }) => {
       return { id, timestamp, createdAt, sequence, json };
     });

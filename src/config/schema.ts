@@ -33,6 +33,12 @@ const streamPart = z
   .string({ error: 'expected a part of a data stream name, such as docker' })
   .regex(/^[a-z\d][a-z\d_.]{0,99}$/, { error: 'expected lower-case letters, digits, _ and . (no hyphen)' });
 
+/** A SHA-256 as `openssl x509 -fingerprint -sha256` prints it; the colons may be left out. */
+const fingerprint = z
+  .string({ error: 'expected a SHA-256 in hex' })
+  .regex(/^[\da-f]{2}(?::?[\da-f]{2}){31}$/i, { error: 'expected a SHA-256 in hex, such as 4F:1A:…' })
+  .transform((hex) => (hex.replaceAll(':', '').toUpperCase().match(/../g) ?? []).join(':'));
+
 // S3 User Guide, "General purpose bucket naming rules".
 const bucket = z.string({ error: 'expected the name of a bucket' }).regex(/^[a-z\d][a-z\d.-]{1,61}[a-z\d]$/, {
   error: 'expected the name of a bucket: lower-case letters, digits, . and -',
@@ -167,6 +173,8 @@ export function configSchema(base: string) {
             password: secret().optional(),
             api_key: secret().optional(),
             ca: path(base).optional(),
+            ca_fingerprint: fingerprint.optional(),
+            compression: flag.default(false),
             dataset: streamPart.default('docker'),
             namespace: streamPart.default('default'),
             retention: duration.prefault('30d'),
@@ -247,8 +255,22 @@ function contradictionsOfLogs(logs: Parsed['logs']): { key: string; message: str
   const message = 'logs.sink is elasticsearch, so this must name at least one node';
   return [
     ...(elasticsearch.nodes.length === 0 ? [{ key: 'logs.elasticsearch.nodes', message }] : []),
+    ...contradictionsOfTrust(elasticsearch),
     ...contradictionsOfCredentials('logs.elasticsearch', elasticsearch),
     ...contradictionsOfCredentials('logs.elasticsearch.kibana', elasticsearch.kibana),
+  ];
+}
+
+function contradictionsOfTrust({
+  nodes,
+  ca,
+  ca_fingerprint: print,
+}: ElasticsearchConfig): { key: string; message: string }[] {
+  if (print === undefined) return [];
+  const key = 'logs.elasticsearch.ca_fingerprint';
+  return [
+    ...(ca === undefined ? [] : [{ key, message: 'give this or ca, not both' }]),
+    ...(nodes.every((node) => node.startsWith('https:')) ? [] : [{ key, message: 'a node has a URL without https' }]),
   ];
 }
 

@@ -269,6 +269,18 @@ describe('what is wrong is said with its key, where it came from, and what is ex
       'logs.elasticsearch.nodes (/N.yml): logs.sink is elasticsearch, so this must name at least one node',
     ],
     [
+      'a fingerprint for a node without TLS',
+      `logs: { sink: elasticsearch, elasticsearch: { nodes: ["http://a"], ca_fingerprint: "${'ab'.repeat(32)}" } }`,
+      {},
+      'logs.elasticsearch.ca_fingerprint (/N.yml): a node has a URL without https',
+    ],
+    [
+      'a fingerprint that is too short',
+      'logs: { elasticsearch: { ca_fingerprint: "AB:CD" } }',
+      {},
+      'logs.elasticsearch.ca_fingerprint (/N.yml): expected a SHA-256 in hex, such as 4F:1A:…, not "AB:CD"',
+    ],
+    [
       'a user in a URL',
       'logs: { elasticsearch: { nodes: ["http://u:p@a"] } }',
       {},

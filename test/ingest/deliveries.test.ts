@@ -3,7 +3,7 @@ import { Deliverer } from '../../ingest/deliverer.ts';
 import { Deliveries } from '../../ingest/deliveries.ts';
 import type { LogDocument } from '../../ingest/record.ts';
 import { largestDelivery, type Rendered, RenderQueue } from '../../ingest/render-queue.ts';
-import { type Outcome, SinkError } from '../../ingest/sinks/sink.ts';
+import { type Outcome, type SinkDocument, SinkError } from '../../ingest/sinks/sink.ts';
 import { document, noon } from '../support/documents.ts';
 import { silent } from '../support/spool.ts';
 
@@ -37,7 +37,7 @@ class Scene implements AsyncDisposable {
   );
   #number = 0;
 
-  async #deliver([document]: readonly LogDocument[]): Promise<Outcome[]> {
+  async #deliver([document]: readonly SinkDocument[]): Promise<Outcome[]> {
     const answer = Promise.withResolvers<Outcome | SinkError>();
     this.asked.set(document?.record.id ?? '', answer.resolve);
     const outcome = await answer.promise;

@@ -69,6 +69,7 @@ test('templates are put before the first bulk, and once as long as all goes well
     'PUT /_index_template/shiplog-logs-docker-default',
     'PUT /_data_stream/logs-docker-default/_lifecycle',
     'POST /logs-docker-default/_bulk',
+    'GET /logs-docker-default/_settings/index.creation_date',
     'POST /logs-docker-default/_bulk',
   ]);
   const index = JSON.parse(server.seen[2]?.body ?? '');

@@ -14,6 +14,7 @@ import { block, lines, MemorySink, silent, source } from '../support/spool.ts';
 
 class WholeSink extends MemorySink implements Sink {
   readonly name = 'embedded';
+  readonly possibleDuplicates = 0;
   ended = false;
 
   async search(): Promise<SearchPage> {

@@ -1,5 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer, type ServerOptions } from 'node:https';
+import { gunzipSync } from 'node:zlib';
 
 /** A request that the server got. */
 export interface SeenRequest {
@@ -24,14 +26,18 @@ export type Script = (request: SeenRequest) => Answer | undefined;
 export class ScriptedElasticsearch implements AsyncDisposable {
   readonly seen: SeenRequest[] = [];
   readonly #server: Server;
+  readonly #scheme: 'http' | 'https';
   #script: Script = () => undefined;
 
-  constructor() {
-    this.#server = createServer((request, response) => void this.#serve(request, response));
+  constructor(tls?: ServerOptions) {
+    const listener = (request: IncomingMessage, response: ServerResponse): void => void this.#serve(request, response);
+    this.#server = tls === undefined ? createServer(listener) : createTlsServer(tls, listener);
+    this.#scheme = tls === undefined ? 'http' : 'https';
   }
 
-  static async start(): Promise<ScriptedElasticsearch> {
-    const scripted = new ScriptedElasticsearch();
+  /** With a certificate and its key it speaks TLS. */
+  static async start(tls?: ServerOptions): Promise<ScriptedElasticsearch> {
+    const scripted = new ScriptedElasticsearch(tls);
     scripted.#server.listen(0, '127.0.0.1');
     await once(scripted.#server, 'listening');
     return scripted;
@@ -40,7 +46,7 @@ export class ScriptedElasticsearch implements AsyncDisposable {
   get url(): string {
     const address = this.#server.address();
     if (address === null || typeof address === 'string') throw new Error('the server does not listen');
-    return `http://127.0.0.1:${address.port}`;
+    return `${this.#scheme}://127.0.0.1:${address.port}`;
   }
 
   /** From now on. */
@@ -62,7 +68,9 @@ export class ScriptedElasticsearch implements AsyncDisposable {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(Buffer.from(chunk));
     const { method = '', url = '', headers } = request;
-    const seen = { method, url, headers, body: Buffer.concat(chunks).toString() };
+    const sent = Buffer.concat(chunks);
+    const body = (headers['content-encoding'] === 'gzip' ? gunzipSync(sent) : sent).toString();
+    const seen = { method, url, headers, body };
     this.seen.push(seen);
     const answer = this.#script(seen) ?? healthy(seen);
     if (answer === 'hang') return;

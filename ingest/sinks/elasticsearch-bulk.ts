@@ -1,0 +1,80 @@
+import { type Client, errors, type estypes } from '@elastic/elasticsearch';
+import type { Log } from '../log.ts';
+import { isTooLarge, outcomeOf, type BulkItem } from './elasticsearch-errors.ts';
+import { Repeats } from './elasticsearch-repeats.ts';
+import { SinkError, type Outcome, type SinkDocument } from './sink.ts';
+
+/** Writes documents to a data stream. */
+export class BulkWriter {
+  readonly #stream: string;
+  readonly #repeats: Repeats;
+
+  constructor(stream: string, log: Log) {
+    this.#stream = stream;
+    this.#repeats = new Repeats(stream, log);
+  }
+
+  /** Records that may be there twice. */
+  get possibleDuplicates(): number {
+    return this.#repeats.possible;
+  }
+
+  /** The outcome of each document. Throws what the client throws, and SinkError, where none was judged. */
+  async write(client: Client, documents: readonly SinkDocument[], signal: AbortSignal): Promise<Outcome[]> {
+    if (documents.length === 0) return [];
+    const body = documents
+      .map(({ record, json }) => `{"create":{"_id":${JSON.stringify(record.id)}}}\n${json}`)
+      .join('\n');
+    let items: readonly BulkItem[];
+    try {
+      items = await this.#send(client, body, documents.length, signal);
+    } catch (error) {
+      if (mayHaveStored(error)) this.#repeats.unanswered(documents);
+      if (!isTooLarge(error)) throw error;
+      if (documents.length === 1) {
+        const reason = `larger than Elasticsearch, or a proxy before it, takes (413): ${body.length} characters`;
+        return [{ status: 'rejected', reason }];
+      }
+      const half = Math.ceil(documents.length / 2);
+      const first = await this.write(client, documents.slice(0, half), signal);
+      return [...first, ...(await this.write(client, documents.slice(half), signal))];
+    }
+    await this.#repeats.mend(client, pairs(documents, items), signal);
+    return items.map(outcomeOf);
+  }
+
+  async #send(client: Client, body: string, expected: number, signal: AbortSignal): Promise<BulkItem[]> {
+    const answer: Partial<estypes.BulkResponse> = await client.bulk<string>(
+      {
+        index: this.#stream,
+        operations: [body],
+        require_data_stream: true,
+        filter_path: 'error,status,errors,items.*.status,items.*.error,items.*._index,items.*.failure_store',
+      },
+      { signal },
+    );
+    const items = (answer.items ?? []).flatMap((item) => toBulkItem(item.create) ?? []);
+    if (items.length !== expected)
+      throw new SinkError('unavailable', 'Elasticsearch answered for other documents than those sent');
+    return items;
+  }
+}
+
+/** Whether documents may be stored although an attempt failed: only Elasticsearch's own refusal says that they are not. */
+function mayHaveStored(error: unknown): boolean {
+  const status = error instanceof errors.ResponseError ? (error.statusCode ?? 0) : 0;
+  return status < 400 || status >= 500 || status === 408;
+}
+
+function toBulkItem(item: estypes.BulkResponseItem | undefined): BulkItem | undefined {
+  if (item === undefined) return undefined;
+  const { status, error, failure_store: store, _index } = item;
+  return { status, _index, ...(error && { error }), ...(store && { failure_store: store }) };
+}
+
+function pairs(documents: readonly SinkDocument[], items: readonly BulkItem[]): [SinkDocument, BulkItem][] {
+  return documents.flatMap((document, index) => {
+    const item = items[index];
+    return item === undefined ? [] : [[document, item]];
+  });
+}
