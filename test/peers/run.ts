@@ -29,6 +29,7 @@ const peers: ReadonlyMap<string, readonly string[]> = new Map([
   ['helm', []],
   ['cosign', []],
   ['faketime', ['libfaketime']],
+  ['senders', ['rsyslog', 'rsyslog-openssl', 'nginx-light', 'haproxy', 'python3', 'bsdutils']],
 ]);
 
 const root = resolve(import.meta.dirname, '../..');
