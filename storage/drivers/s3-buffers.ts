@@ -1,7 +1,7 @@
 import { partSize } from './s3-record.ts';
 
-/** What all uploads of a driver hold in memory, at most: 128 MiB. */
-const mostBuffers = 16;
+/** What all uploads of a driver hold in memory, at most: 96 MiB. */
+const mostBuffers = 12;
 
 /** How long a buffer that is wanted by others may lie there without growing, in ms. */
 const patience = 2000;

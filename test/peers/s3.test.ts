@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, describe } from 'vitest';
+import { createHash } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { Driver } from '../../storage/driver.ts';
 import { openS3 } from '../../storage/drivers/s3.ts';
 import type { Backend } from '../storage/backends.ts';
@@ -6,7 +7,10 @@ import { mountsSuite } from '../storage/suites/mounts.ts';
 import { referrersSuite } from '../storage/suites/referrers.ts';
 import { storeSuite } from '../storage/suites/contract.ts';
 import { upkeepSuite } from '../storage/suites/upkeep.ts';
+import { random } from '../support/random.ts';
 import { kinds, type S3Server, startS3 } from './support/s3.ts';
+
+const mebibyte = 1024 * 1024;
 
 describe.each(kinds)('%s', (kind) => {
   let server: S3Server;
@@ -36,6 +40,52 @@ describe.each(kinds)('%s', (kind) => {
       [Symbol.asyncDispose]: () => driver[Symbol.asyncDispose](),
     };
   };
+
+  test.each([
+    ['one part, sent to its place', 5, true],
+    ['several parts, sent to their place', 20 * mebibyte, true],
+    ['several parts, put together there', 20 * mebibyte, false],
+    ['more than is copied at once', 260 * mebibyte, true],
+  ])('a blob can be moved, whatever it came as: %s', async (_, size, direct) => {
+    await using driver = await openS3(server.place());
+    const [from, to] = ['docker/registry/v2/blobs/from/data', 'docker/registry/v2/blobs/to/data'];
+    await driver.uploads.create('u', '');
+    const lease = await driver.uploads.open('u', direct ? { target: from } : {});
+    const bytes = random(size).bytes(mebibyte);
+    const sent = createHash('sha256');
+    for (let at = 0; at < size; at += mebibyte) {
+      const piece = bytes.subarray(0, size - at);
+      sent.update(piece);
+      await lease?.append([piece]);
+    }
+    await lease?.commit(from);
+    expect(await driver.move(from, to)).toBe(true);
+    expect(await driver.stat(from)).toBeUndefined();
+    const read = createHash('sha256');
+    for await (const piece of driver.read(to, { start: 0, end: size - 1 })) read.update(piece);
+    expect(read.digest('hex')).toBe(sent.digest('hex'));
+    expect(await driver.move(from, to)).toBe(false);
+  });
+
+  test('what was broken off is swept, and what goes on stays', async () => {
+    const place = server.place();
+    await using driver = await openS3(place);
+    await driver.uploads.create('u', '');
+    const lease = await driver.uploads.open('u');
+    await lease?.append([Buffer.from('kept')]);
+    await lease?.save('note');
+    const folder = 'docker/registry/v2/_shiplog/uploads';
+    await driver.put(`${folder}/orphan/part.1.0`, Buffer.from('litter'));
+    // S3 counts in whole seconds.
+    await vi.waitFor(async () => {
+      await driver.sweep(0);
+      expect(await driver.stat(`${folder}/orphan/part.1.0`)).toBeUndefined();
+    }, 30_000);
+    const listed: unknown[] = [];
+    for await (const { id, note } of driver.uploads.list()) listed.push({ id, note });
+    expect(listed).toEqual([{ id: 'u', note: 'note' }]);
+    expect((await driver.uploads.open('u'))?.offset).toBe(4);
+  });
 
   storeSuite('the store', backend);
   // It takes a minute, and is about the store more than about the server.
