@@ -9,8 +9,8 @@ const half = 0.5;
 
 /**
  * Who is not read while the spool fills up. Above half of its size the heaviest connections wait: at three quarters those
- * that bring half of the bytes, and so on; but never all of them. A spool that drops the oldest makes room by itself:
- * there only a connection waits that brings more than all others together.
+ * that bring half of the bytes, and so on; but never all of them. Before a spool that drops the oldest nobody
+ * waits: it makes room by itself, for senders that must never stand still.
  */
 export class Fairness {
   readonly #spool: Pick<Spool, 'level' | 'dropsOldest'>;
@@ -37,7 +37,7 @@ export class Fairness {
 
   /** Whether a connection must not be read at the moment. */
   mustWait(load: Load): boolean {
-    if (this.#spool.level <= half) return false;
+    if (this.#spool.dropsOldest || this.#spool.level <= half) return false;
     const now = performance.now();
     if (now >= this.#foundAt + interval) {
       this.#heaviest = this.#find(now);
@@ -67,11 +67,9 @@ export class Fairness {
     const weighed = Array.from(this.#loads, (load) => ({ load, weight: load.weight(now) }));
     const loads = weighed.filter(({ weight }) => weight >= 1).sort((a, b) => b.weight - a.weight);
     const total = loads.reduce((sum, { weight }) => sum + weight, 0);
-    const { level, dropsOldest } = this.#spool;
     const found = new Set<Load>();
-    let left = dropsOldest ? 0 : ((level - half) / (1 - half)) * total;
+    let left = ((this.#spool.level - half) / (1 - half)) * total;
     for (const { load, weight } of loads.slice(0, -1)) {
-      if (dropsOldest && weight * 2 <= total) break;
       found.add(load);
       left -= weight;
       if (left <= 0) break;
