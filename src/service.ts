@@ -191,14 +191,15 @@ function explainListener(error: unknown): never {
 
 /** Why a listener could not start, by the key that says where it listens. */
 function explainListen(key: string, address: ListenAddress | string, error: unknown): unknown {
+  const isPath = typeof address === 'string';
   const reasons = {
-    EADDRINUSE: 'another process listens there already',
+    EADDRINUSE: isPath ? 'a process listens there, or it is no socket' : 'another process listens there already',
     EADDRNOTAVAIL: 'this machine has no such address',
-    EACCES: 'this user may not listen there',
+    EACCES: isPath ? 'there is no such folder, or this user may not write to it' : 'this user may not listen there',
     ENOTFOUND: 'there is no such host',
-    ENOENT: 'there is no such folder',
+    EINVAL: 'the path is too long for a socket',
   };
-  const place = typeof address === 'string' ? address : formatAddress(address);
+  const place = isPath ? address : formatAddress(address);
   for (const [code, reason] of Object.entries(reasons)) {
     if (hasCode(error, code)) return new StartError(`${key} is ${place}: ${reason}`, { cause: error });
   }
