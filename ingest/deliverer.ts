@@ -4,7 +4,7 @@ import type { Log } from './log.ts';
 import type { DeliveryProgress } from './progress.ts';
 import type { LogDocument } from './record.ts';
 import { largestDelivery } from './render-queue.ts';
-import type { DeadLetter } from './sinks/dead-letters.ts';
+import type { DeadLetter } from './sinks/dead-letter-lines.ts';
 import { type Outcome, type Sink, SinkError } from './sinks/sink.ts';
 
 /** What a deliverer works with. */

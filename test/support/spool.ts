@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Block, Source, StoredBlock } from '../../ingest/block.ts';
 import type { LogDocument } from '../../ingest/record.ts';
 import { type Renderer, Shipper } from '../../ingest/shipper.ts';
-import type { DeadLetter } from '../../ingest/sinks/dead-letters.ts';
+import type { DeadLetter } from '../../ingest/sinks/dead-letter-lines.ts';
 import type { Outcome, Sink } from '../../ingest/sinks/sink.ts';
 import type { Journal } from '../../ingest/spool/journal.ts';
 import { addTo, emptyLedger, type PastLedger } from '../../ingest/spool/ledger.ts';
