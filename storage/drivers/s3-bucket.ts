@@ -8,7 +8,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import type { Entry } from '../driver.ts';
-import type { S3Options } from './s3-client.ts';
+import { openClient, type S3Options } from './s3-client.ts';
 import { asS3Error, isAbsent, isNotFound, isRefused, S3Error } from './s3-errors.ts';
 
 /** An object that is listed. */
@@ -33,21 +33,30 @@ export type Condition = { readonly etag: string } | 'absent';
 /** Of every object, as registry:2 has it. */
 export const contentType = 'application/octet-stream';
 
+/**
+ * Requests that are under way at once. Bodies that clients read are not among them: those who read slowly would keep all
+ * others waiting.
+ */
+const mostRequests = 64;
+
 /** Objects that one request deletes at most (S3 API, "DeleteObjects"). */
 const mostDeleted = 1000;
 
 /** A bucket, by the keys below its prefix. Each call fails with an `S3Error`, or with a `StorageError` NO_SPACE. */
-export class S3Bucket {
+export class S3Bucket implements Disposable {
   readonly s3: S3;
   readonly name: string;
   /** Of each write. */
   readonly encryption: { ServerSideEncryption?: ServerSideEncryption; SSEKMSKeyId?: string };
   /** Of a blob's write. */
   readonly storageClass: { StorageClass?: StorageClass };
+  /** For what is read as fast as others take it. */
+  readonly #reader: S3;
   readonly #prefix: string;
 
-  constructor(s3: S3, options: S3Options) {
-    this.s3 = s3;
+  constructor(options: S3Options) {
+    this.s3 = openClient(options, mostRequests);
+    this.#reader = openClient(options, Infinity);
     this.name = options.bucket;
     const { encryption, kmsKeyId, storageClass, prefix = '' } = options;
     this.encryption = {
@@ -87,29 +96,20 @@ export class S3Bucket {
       if (!isNotFound(error)) throw asS3Error('HeadObject', error);
     }
     // A HEAD's answer has no body to say whether it was the key that is not there, or the bucket.
-    const found = await this.open(key);
+    const found = await this.#open(this.s3, key);
     found?.body.destroy();
     return found && { size: found.size };
   }
 
   /** All bytes, or those of a span which lies in the object. The SDK checks all of them against S3's checksum. */
-  async open(key: string, span?: { start: number; end: number }): Promise<OpenObject | undefined> {
-    try {
-      const range = span && { Range: `bytes=${span.start}-${span.end}` };
-      const answer = await this.s3.getObject({ ...this.at(key), ...range });
-      const { Body: body, ContentRange: place, ContentLength: length = 0, ETag: etag = '' } = answer;
-      if (!(body instanceof Readable)) throw new TypeError('the answer has no stream');
-      return { body, etag, size: place === undefined ? length : Number(place.split('/')[1]) };
-    } catch (error) {
-      if (isAbsent(error)) return undefined;
-      throw asS3Error('GetObject', error);
-    }
+  open(key: string, span?: { start: number; end: number }): Promise<OpenObject | undefined> {
+    return this.#open(this.#reader, key, span);
   }
 
   /** A small object as a whole. Undefined: it is not there, or holds more than `limit` bytes. */
   async get(key: string, limit: number): Promise<{ bytes: Uint8Array; etag: string } | undefined> {
     for (let attempt = 1; ; attempt += 1) {
-      const found = await this.open(key);
+      const found = await this.#open(this.s3, key);
       try {
         if (found === undefined || found.size > limit) return undefined;
         const pieces: Uint8Array[] = [];
@@ -213,6 +213,24 @@ export class S3Bucket {
       token = page.IsTruncated === true ? page.NextContinuationToken : undefined;
     }
     return entries;
+  }
+
+  [Symbol.dispose](): void {
+    this.s3.destroy();
+    this.#reader.destroy();
+  }
+
+  async #open(s3: S3, key: string, span?: { start: number; end: number }): Promise<OpenObject | undefined> {
+    try {
+      const range = span && { Range: `bytes=${span.start}-${span.end}` };
+      const answer = await s3.getObject({ ...this.at(key), ...range });
+      const { Body: body, ContentRange: place, ContentLength: length = 0, ETag: etag = '' } = answer;
+      if (!(body instanceof Readable)) throw new TypeError('the answer has no stream');
+      return { body, etag, size: place === undefined ? length : Number(place.split('/')[1]) };
+    } catch (error) {
+      if (isAbsent(error)) return undefined;
+      throw asS3Error('GetObject', error);
+    }
   }
 
   async #list(input: { Prefix: string; Delimiter?: string; StartAfter?: string; ContinuationToken?: string }) {

@@ -26,15 +26,16 @@ export interface S3Options {
   readonly ca?: string | undefined;
 }
 
-const maxSockets = 64;
 const attempts = 3;
 /** In ms. */
 const connectionTimeout = 5000;
 /** How long S3 may be silent, in ms. */
 const socketTimeout = 60_000;
 
-/** A client that reuses its connections; destroying it closes them. */
-export function openClient(options: S3Options): S3 {
+const silent = { debug() {}, info() {}, warn() {}, error() {} };
+
+/** A client that reuses its connections, of which there are so many at most; destroying it closes them. */
+export function openClient(options: S3Options, maxSockets: number): S3 {
   const { region, endpoint, forcePathStyle = false, credentials, ca } = options;
   const agent = { keepAlive: true, maxSockets };
   return new S3({
@@ -48,6 +49,8 @@ export function openClient(options: S3Options): S3 {
     requestHandler: new NodeHttpHandler({
       connectionTimeout,
       socketTimeout,
+      // It would write to stderr that requests wait for a connection.
+      logger: silent,
       httpAgent: new HttpAgent(agent),
       httpsAgent: new HttpsAgent({ ...agent, ...(ca !== undefined && { ca }) }),
     }),

@@ -1,6 +1,6 @@
 import type { Driver, Entry, Span } from '../driver.ts';
 import { S3Bucket } from './s3-bucket.ts';
-import { openClient, type S3Options } from './s3-client.ts';
+import type { S3Options } from './s3-client.ts';
 import { copyObject } from './s3-copy.ts';
 import { readObject } from './s3-read.ts';
 import { sweepMultiparts, sweepObjects } from './s3-sweep.ts';
@@ -13,15 +13,15 @@ export type { S3Options } from './s3-client.ts';
  * @throws what the SDK says, where the bucket is not there or may not be used
  */
 export async function openS3(options: S3Options): Promise<Driver> {
-  const s3 = openClient(options);
+  const bucket = new S3Bucket(options);
   try {
     // Unlike that of HeadBucket, a failure has a body, which says why.
-    await s3.listObjectsV2({ Bucket: options.bucket, MaxKeys: 1 });
+    await bucket.s3.listObjectsV2({ Bucket: options.bucket, MaxKeys: 1 });
   } catch (error) {
-    s3.destroy();
+    bucket[Symbol.dispose]();
     throw error;
   }
-  return new S3Driver(new S3Bucket(s3, options), options.redirect === true);
+  return new S3Driver(bucket, options.redirect === true);
 }
 
 /** How long a signed URL is good for, in s. */
@@ -92,6 +92,6 @@ class S3Driver implements Driver {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.uploads[Symbol.asyncDispose]();
-    this.#bucket.s3.destroy();
+    this.#bucket[Symbol.dispose]();
   }
 }

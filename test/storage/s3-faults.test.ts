@@ -112,6 +112,15 @@ describe('reading', () => {
     await expect(driver.get('a/b', bytes.length)).rejects.toThrow(/[Cc]hecksum/);
   });
 
+  test('those who read slowly, however many, keep nobody waiting', async () => {
+    const readers = Array.from({ length: 70 }, () => driver.read('a/b', { start: 1, end: bytes.length - 1 }));
+    const started = readers.map((reader) => reader[Symbol.asyncIterator]());
+    await Promise.all(started.map((iterator) => iterator.next()));
+    expect(await driver.stat('a/b')).toEqual({ size: bytes.length });
+    await driver.put('a/c', Buffer.from('1'));
+    await Promise.all(started.map(async (iterator) => iterator.return?.()));
+  });
+
   test('a body that is not read to its end leaves no request open', async () => {
     for await (const piece of driver.read('a/b', { start: 0, end: bytes.length - 1 })) {
       expect(piece.length).toBeGreaterThan(0);
