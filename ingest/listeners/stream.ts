@@ -6,7 +6,7 @@ import { plainAddress } from '../parse/tagger.ts';
 import type { Budget } from './budget.ts';
 import { Connection, type ConnectionCounters, type ConnectionOptions } from './connection.ts';
 import type { Fairness } from './fairness.ts';
-import { GreetingError, takeProxyHeader } from './greeting.ts';
+import { takeProxyHeader } from './greeting.ts';
 import type { Listener, ListenerOptions } from './listener.ts';
 import type { Peer } from './proxy-protocol.ts';
 import { Rarely } from '../rarely.ts';
@@ -107,17 +107,17 @@ export class StreamListener implements Listener {
   async #accept(socket: Socket): Promise<void> {
     // Until it is a connection's, and of one that is secured even then, an error only means that it closes.
     socket.on('error', () => undefined);
+    const { remoteAddress: address } = socket;
     using places = new DisposableStack();
     try {
       const taken = await this.#greet(socket, places);
       if (taken === undefined) return this.#refuse(socket);
       this.#take(taken.socket, socket, taken.peer, places.move());
     } catch (error) {
-      if (!(error instanceof GreetingError)) throw error;
       this.#refuse(socket);
-      const { remoteAddress: address } = socket;
-      const fields = { listener: this.#kind.name, ...(address !== undefined && { address }), reason: error.message };
-      this.#told.warn(error.message, fields, 'a connection was refused');
+      const reason = error instanceof Error ? error.message : String(error);
+      const fields = { listener: this.#kind.name, ...(address !== undefined && { address }), reason };
+      this.#told.warn(reason, fields, 'a connection was refused');
     }
   }
 
