@@ -103,6 +103,28 @@ test('relative paths start at the configuration file, not at the working folder'
   expect(config.storage.disk.root).toBe(join(folder, 'images'));
 });
 
+test.each([
+  ['{ }', 'storage.s3.bucket (FILE): storage.driver is s3, so this must name a bucket'],
+  [
+    '{ bucket: a/b }',
+    'storage.s3.bucket (FILE): expected the name of a bucket: lower-case letters, digits, . and -, not "a/b"',
+  ],
+  [
+    '{ bucket: images, access_key_id: me }',
+    'storage.s3.secret_access_key (FILE): there is an access_key_id, so this is needed too',
+  ],
+  [
+    '{ bucket: images, secret_access_key: x }',
+    'storage.s3.access_key_id (FILE): there is a secret_access_key, so this is needed too',
+  ],
+  ['{ bucket: images, kms_key_id: key }', 'storage.s3.kms_key_id (FILE): this is of use only where sse is aws:kms'],
+  ['{ bucket: images, storage_class: GLACIER }', 'storage.s3.storage_class (FILE): expected STANDARD'],
+  ['{ bucket: images, endpoint: s3.corp }', 'storage.s3.endpoint (FILE): expected a URL without a path'],
+])('a bucket is configured whole and without contradiction: %s', (s3, problem) => {
+  const [found = ''] = problems(`storage: { driver: s3, s3: ${s3} }`).split('\n');
+  expect(found.replace(/\(.*?\)/, '(FILE)')).toContain(problem);
+});
+
 test('every key can be set in the environment: whatever stands there is in force, or refused', () => {
   const env = {
     SHIPLOG_LOGS_SINK: 'elasticsearch',
