@@ -6,6 +6,7 @@ import type { LogDocument } from './record.ts';
 import { type BlockEnd, type Rendered, RenderQueue } from './render-queue.ts';
 import type { Unfinished } from './spool/checkpoint.ts';
 import type { Journal } from './spool/journal.ts';
+import type { Ledger } from './spool/ledger.ts';
 import type { Position, ReadItem } from './spool/reader.ts';
 
 /** What makes documents of blocks. */
@@ -22,7 +23,9 @@ export interface Rendering {
     at: Position,
     signal: AbortSignal,
   ): AsyncIterable<readonly { readonly document: LogDocument }[]>;
-  /** What was still to be put together: nothing more comes. */
+  /** Records that were dropped so far. */
+  readonly dropped: number;
+  /** What was still to be put together, or told: nothing more comes. */
   end(): readonly { readonly document: LogDocument }[];
   /** From where on blocks must be read again to find what is not whole yet; undefined: everything is. */
   readonly since: Position | undefined;
@@ -107,8 +110,12 @@ export class Shipper {
       }
       read = item.after;
     }
-    if (signal.aborted || read === undefined || rendering.since === undefined) return;
-    await queue.put({ ...rendered(rendering.end()), end: { after: read, resume: read, unfinished: [] } });
+    if (signal.aborted || read === undefined) return;
+    const { since, dropped } = rendering;
+    const rest = rendered(rendering.end());
+    if (since === undefined && rest.documents.length === 0) return;
+    const end = { after: read, resume: read, unfinished: [] };
+    await queue.put({ ...rest, counts: droppedSince(dropped, rendering), end });
   }
 
   async *#renderItem(
@@ -123,12 +130,14 @@ export class Shipper {
       yield { documents: [], size: 0, counts: { quarantinedBytes }, end: endAt(after, rendering) };
       return;
     }
+    const { dropped } = rendering;
     let last = rendered([]);
     for await (const part of rendering.documents(item.block, item.at, signal)) {
       if (last.documents.length > 0) yield last;
       last = rendered(part);
     }
-    yield { ...last, counts: { readBytes: item.block.payload.length }, end: endAt(after, rendering) };
+    const counts = { readBytes: item.block.payload.length, ...droppedSince(dropped, rendering) };
+    yield { ...last, counts, end: endAt(after, rendering) };
   }
 
   async #deliverAll(journal: Journal, queue: RenderQueue, signal: AbortSignal): Promise<void> {
@@ -163,6 +172,11 @@ export class Shipper {
 /** The place behind a block that was rendered. */
 function endAt(after: Position, { since, unfinished }: Rendering): BlockEnd {
   return { after, resume: since ?? after, unfinished };
+}
+
+/** What the ledger is told of records that rules dropped. */
+function droppedSince(before: number, { dropped }: Rendering): Pick<Ledger, 'readRecords' | 'droppedRecords'> {
+  return { readRecords: dropped - before, droppedRecords: dropped - before };
 }
 
 /** A part of a block, as long as more of it comes. */

@@ -3,6 +3,9 @@ import { setImmediate as breathe } from 'node:timers/promises';
 import type { Source, StoredBlock } from '../block.ts';
 import type { ImageFacts, ImageLookup } from '../images.ts';
 import type { Log } from '../log.ts';
+import { type Note, renderNote } from '../rules/notes.ts';
+import type { Rules } from '../rules/rules.ts';
+import { Sieve, type Sifted } from '../rules/sieve.ts';
 import type { Unfinished } from '../spool/checkpoint.ts';
 import type { Position } from '../spool/reader.ts';
 import type { LogDocument, LogRecord } from '../record.ts';
@@ -11,11 +14,11 @@ import { BoundedMap } from './bounded-map.ts';
 import { type Context, contextKey, messageContext, messageKey, newContext } from './context.ts';
 import { type Joined, Joiner } from './joiner.ts';
 import { KnownImages } from './known-images.ts';
-import { type Batch, isWhole, type Line, type Own, type OwnLine, ownOf, ownOfMessage, readLine } from './line.ts';
+import { type Batch, isWhole, type Line, type OwnLine, ownOf, ownOfMessage, readLine } from './line.ts';
 import type { Message } from './message.ts';
 import { endedBy, partOf, pieceOf } from './pieces.ts';
 import { messageReader } from './read-message.ts';
-import { renderDocument, type Common, type CommonFacts } from './render-ecs.ts';
+import { renderDocument } from './render-ecs.ts';
 import { segmentPrefix, recordId } from './record-id.ts';
 import { parseSyslog, readAgain, type SyslogLine } from './syslog.ts';
 import type { ClusterRules } from './tagger.ts';
@@ -28,6 +31,8 @@ export interface RendererOptions {
   readonly dataset: string;
   readonly namespace: string;
   readonly lookup: ImageLookup;
+  /** Which records are kept, and how; absent: all, as they are. */
+  readonly rules?: Rules;
   readonly log: Log;
 }
 
@@ -43,6 +48,8 @@ export interface RendererCounts {
   readonly emptyFrames: number;
   readonly parseFailures: number;
   readonly lookupFailures: number;
+  /** Rule → records that it changed or dropped. */
+  readonly rules: Readonly<Record<string, number>>;
 }
 
 /** Turns blocks into documents: a pure function of their bytes, but for what the registry says, and `event.ingested`. */
@@ -59,7 +66,9 @@ export interface Rendering {
    * that came in pieces is a record of its first one, and comes when it is whole. Never throws but when the signal aborts.
    */
   documents(block: StoredBlock, at: Position, signal: AbortSignal): AsyncGenerator<RenderedDocument[], void, undefined>;
-  /** The lines that wait for their rest: nothing more comes. */
+  /** Records that rules dropped so far. */
+  readonly dropped: number;
+  /** The lines that wait for their rest, and what is to be told of dropped ones: nothing more comes. */
   end(): RenderedDocument[];
   /** From where on blocks must be read again to find the lines that are not whole yet; undefined: all are. */
   readonly since: Position | undefined;
@@ -99,14 +108,23 @@ class BlockRenderer implements Renderer {
       emptyFrames: this.#emptyFrames,
       parseFailures: this.#parseFailures,
       lookupFailures: this.#images.failures,
+      rules: this.#options.rules?.counts ?? {},
     };
   }
 
   open(unfinished: readonly Unfinished[]): Rendering {
     const joiner = new Joiner<Line>(unfinished);
+    const { rules } = this.#options;
+    const sieve = rules === undefined || rules.empty ? undefined : new Sieve(rules, this.#options);
     return {
-      documents: (block, at, signal) => this.#documents(block, at, joiner, signal),
-      end: () => this.#counted(joiner.end().map((joined) => this.#joined(joined))),
+      documents: (block, at, signal) => this.#documents(block, at, joiner, sieve, signal),
+      end: () => {
+        const rest = joiner.end().flatMap((joined) => this.#joined(joined, sieve) ?? []);
+        return this.#counted([...rest, ...(sieve?.end() ?? []).map((note) => this.#note(note))]);
+      },
+      get dropped() {
+        return sieve?.dropped ?? 0;
+      },
       get since() {
         return joiner.since;
       },
@@ -121,24 +139,28 @@ class BlockRenderer implements Renderer {
     block: StoredBlock,
     at: Position,
     joiner: Joiner<Line>,
+    sieve: Sieve | undefined,
     signal: AbortSignal,
   ): AsyncGenerator<RenderedDocument[], void, undefined> {
     const ingested = formatTime(Date.now() * 1000);
     const batch: Batch = { block, idPrefix: segmentPrefix(block.segment), ingested };
     let documents: RenderedDocument[] = [];
-    let characters = 0;
+    let [lines, characters] = [0, 0];
     let last: Context | undefined;
     const readMessage = messageReader(block);
-    const add = (rendered: RenderedDocument): void => {
+    const add = (rendered: RenderedDocument | undefined): void => {
+      lines += 1;
+      if (rendered === undefined) return;
       documents.push(rendered);
       characters += rendered.document.json.length;
     };
-    if (!joiner.empty) for (const joined of endedBy(block, joiner)) add(this.#joined(joined));
+    if (sieve) for (const note of sieve.notesBefore(block.segment.id, block.arrivedAt)) add(this.#note(note));
+    if (!joiner.empty) for (const joined of endedBy(block, joiner)) add(this.#joined(joined, sieve));
     for (const text of textsOf(block)) {
-      if (documents.length >= run.documents || characters >= run.characters) {
+      if (lines >= run.documents || characters >= run.characters) {
         yield this.#counted(documents);
         documents = [];
-        characters = 0;
+        [lines, characters] = [0, 0];
         await breathe();
         signal.throwIfAborted();
       }
@@ -154,8 +176,8 @@ class BlockRenderer implements Renderer {
         const written = message.part !== undefined;
         const whole: Line = { batch, text: { ...text, tags }, context, own: ownOfMessage(message), written };
         const piece = partOf(whole, message, at, joiner);
-        if (piece === undefined) add(this.#whole(whole));
-        else for (const joined of joiner.push(piece)) add(this.#joined(joined));
+        if (piece === undefined) add(this.#whole(whole, sieve));
+        else for (const joined of joiner.push(piece)) add(this.#joined(joined, sieve));
         continue;
       }
       const { line, context: known } = this.#read(block, text, last);
@@ -170,8 +192,8 @@ class BlockRenderer implements Renderer {
       if (context.line.around !== undefined) last = context;
       const whole: Line = { batch, text, context, own: ownOf(line, text.text, block.arrivedAt), written: true };
       const piece = pieceOf(whole, line.message, at, joiner);
-      if (piece === undefined) add(this.#whole(whole));
-      else for (const joined of joiner.push(piece)) add(this.#joined(joined));
+      if (piece === undefined) add(this.#whole(whole, sieve));
+      else for (const joined of joiner.push(piece)) add(this.#joined(joined, sieve));
     }
     signal.throwIfAborted();
     yield this.#counted(documents);
@@ -182,16 +204,29 @@ class BlockRenderer implements Renderer {
     return documents;
   }
 
-  #whole({ batch, text, context, own, written }: Line): RenderedDocument {
-    const read = written ? readApplication(own, batch.block.arrivedAt) : own;
-    const document = this.#document(batch, text, context.facts, context.common, read);
-    return { document, end: text.frame.next };
+  /** Undefined: it is dropped. */
+  #whole({ batch, text, context, own, written }: Line, sieve: Sieve | undefined): RenderedDocument | undefined {
+    const { offset, next: end } = text.frame;
+    const { block, idPrefix } = batch;
+    const id = recordId(idPrefix, offset);
+    const sequence = block.segment.base + offset;
+    const { facts, common } = context;
+    const { tags } = text;
+    const kept = sieve
+      ? sieve.sift({ batch, id, sequence, end, facts, common, tags, written, own })
+      : { facts, common, tags, own: written ? readApplication(own, block.arrivedAt) : own };
+    return kept && { document: this.#document(batch, id, sequence, kept), end };
   }
 
-  #joined({ first, since, bytes, cut }: Joined<Line>): RenderedDocument {
+  #joined({ first, since, bytes, cut }: Joined<Line>, sieve: Sieve | undefined): RenderedDocument | undefined {
     const { message, tags } = joinedText(bytes, first.text.tags, cut);
-    const { document, end } = this.#whole({ ...first, text: { ...first.text, tags }, own: { ...first.own, message } });
-    return { document: { ...document, began: since }, end };
+    const whole = { ...first, text: { ...first.text, tags }, own: { ...first.own, message } };
+    const rendered = this.#whole(whole, sieve);
+    return rendered && { document: { ...rendered.document, began: since }, end: rendered.end };
+  }
+
+  #note(note: Note): RenderedDocument {
+    return { document: renderNote(note, this.#options), end: note.first.end };
   }
 
   /** Reads a line; where it has the header of the line before, only what is its own. */
@@ -243,24 +278,16 @@ class BlockRenderer implements Renderer {
   }
 
   #document(
-    { block, idPrefix, ingested }: Batch,
-    text: Text,
-    facts: CommonFacts,
-    common: Common,
-    own: Own,
+    { block, ingested }: Batch,
+    id: string,
+    sequence: number,
+    { facts, common, own, ...kept }: Sifted,
   ): LogDocument {
-    const { offset } = text.frame;
+    const { arrivedAt: createdAt } = block;
     const failed = own.error !== undefined;
     if (failed) this.#parseFailures += 1;
-    const tags = failed ? [...text.tags, 'parse_failure'] : text.tags;
-    const record: LogRecord = {
-      id: recordId(idPrefix, offset),
-      sequence: block.segment.base + offset,
-      createdAt: block.arrivedAt,
-      ...facts,
-      ...own,
-      ...(tags.length > 0 && { tags }),
-    };
+    const tags = failed ? [...kept.tags, 'parse_failure'] : kept.tags;
+    const record: LogRecord = { id, sequence, createdAt, ...facts, ...own, ...(tags.length > 0 && { tags }) };
     return { record, json: renderDocument(record, common, this.#options, ingested) };
   }
 }

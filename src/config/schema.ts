@@ -1,5 +1,6 @@
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
+import { logRules, rateLimit } from './log-rules.ts';
 import { address, count, duration, glob, network, optionalAddress, origin, path, size } from './values.ts';
 
 /** What relative paths start at where there is no configuration file. */
@@ -148,6 +149,8 @@ export function configSchema(base: string) {
             when_full: z.enum(['block', 'drop-oldest'], { error: 'expected block or drop-oldest' }).default('block'),
           })
           .prefault({}),
+        rules: logRules,
+        rate_limit: rateLimit.prefault('off'),
         tags: z
           .strictObject({
             cluster: text.default('default'),

@@ -43,7 +43,7 @@ export function formatAddress({ host, port }: ListenAddress): string {
 }
 
 /** A text that stands for a value; `decode` answers undefined where it does not. */
-function textual<Value>(
+export function textual<Value>(
   expected: string,
   decode: (text: string) => Value | undefined,
   encode: (value: Value) => string,

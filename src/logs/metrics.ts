@@ -71,6 +71,12 @@ export function measureLogs(registry: Registry, pipeline: Pick<LogPipeline, 'sta
     const { parseFailures, lookupFailures } = pipeline.status();
     return { parse: parseFailures, lookup: lookupFailures };
   });
+  counter(
+    'shiplog_log_rule_records_total',
+    'Records that a rule of ingest.rules, or rate_limit, dropped or changed, since the start.',
+    'rule',
+    () => pipeline.status().rules,
+  );
   for (const listener of Object.keys(pipeline.status().listeners)) {
     const name = listenerNames.get(listener) ?? `syslog_${listener}`;
     counter(

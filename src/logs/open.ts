@@ -12,6 +12,7 @@ import type { Sink } from '../../ingest/sinks/sink.ts';
 import type { Config } from '../config.ts';
 import { blockList, clusterRules, contains } from '../networks.ts';
 import type { LogPipeline } from './pipeline.ts';
+import { rulesOf } from './rules.ts';
 
 /** What the log side asks of others. */
 export interface Inquiries {
@@ -31,7 +32,8 @@ export async function openLogs(
   const { cluster: fallback, sources } = ingest.tags;
   const given = new Set(sources.map(({ cluster }) => cluster));
   const reserved = { has: (cluster: string) => given.has(cluster) || givesCluster(cluster) };
-  const renderer = createRenderer({ clusters: { fallback, reserved }, dataset, namespace, lookup, log });
+  const rules = rulesOf(config);
+  const renderer = createRenderer({ clusters: { fallback, reserved }, dataset, namespace, lookup, rules, log });
   const pipeline = await openPipeline({
     data,
     listeners: listenOptions(ingest),
@@ -100,6 +102,7 @@ function present(pipeline: Pipeline, renderer: Renderer): LogPipeline & AsyncDis
     search: (request, signal) => pipeline.search(request, signal),
     histogram: (request, signal) => pipeline.histogram(request, signal),
     arrivals: (request, signal) => pipeline.arrivals(request, signal),
+    deadLetters: pipeline.deadLetters,
     status: () => ({ ...pipeline.status(), ...renderer.counts }),
     reload: () => pipeline.reload(),
     drain: () => pipeline.drain(),

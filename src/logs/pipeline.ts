@@ -4,8 +4,8 @@ import type { Pipeline, PipelineStatus } from '../../ingest/pipeline.ts';
 /** What the HTTP side needs of the log pipeline. */
 export interface LogPipeline extends Pick<
   Pipeline,
-  'addresses' | 'accept' | 'search' | 'histogram' | 'arrivals' | 'reload' | 'drain'
+  'addresses' | 'accept' | 'search' | 'histogram' | 'arrivals' | 'deadLetters' | 'reload' | 'drain'
 > {
   /** How it is, and what was read since the start. */
-  status(): PipelineStatus & Pick<RendererCounts, 'parseFailures' | 'lookupFailures'>;
+  status(): PipelineStatus & Pick<RendererCounts, 'parseFailures' | 'lookupFailures' | 'rules'>;
 }

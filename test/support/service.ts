@@ -8,6 +8,7 @@ import type { ArrivalPage, ArrivalRequest } from '../../ingest/query/arrivals.ts
 import type { Histogram, HistogramRequest } from '../../ingest/query/histogram.ts';
 import type { SearchPage, SearchRequest } from '../../ingest/query/search.ts';
 import type { PipelineStatus } from '../../ingest/pipeline.ts';
+import type { KeptLetter } from '../../ingest/sinks/dead-letter-lines.ts';
 import { loadConfig } from '../../src/config.ts';
 import { openLog } from '../../src/log.ts';
 import type { LogPipeline } from '../../src/logs/pipeline.ts';
@@ -36,6 +37,25 @@ export class FakePipeline implements LogPipeline, AsyncDisposable {
   readonly asked: ArrivalRequest[] = [];
   arrived: ArrivalPage = { records: [], cut: false };
   failure: Error | undefined;
+  letters: KeptLetter[] = [];
+  readonly deadLetters: LogPipeline['deadLetters'] = {
+    read: () => this.#readLetters(),
+    remove: (ids) => this.#removeLetters(ids),
+    replay: async (ids) => {
+      if (this.failure !== undefined) throw this.failure;
+      return { taken: await this.#removeLetters(ids), kept: this.letters.length };
+    },
+  };
+
+  async *#readLetters(): AsyncGenerator<KeptLetter, void, undefined> {
+    yield* this.letters;
+  }
+
+  async #removeLetters(ids: ReadonlySet<string> | undefined): Promise<number> {
+    const before = this.letters.length;
+    this.letters = this.letters.filter(({ id }) => ids?.has(id) === false);
+    return before - this.letters.length;
+  }
 
   async accept(block: Block): Promise<void> {
     if (this.failure !== undefined) throw this.failure;
@@ -77,8 +97,13 @@ export class FakePipeline implements LogPipeline, AsyncDisposable {
       },
       spoolSize: 12,
       spoolFull: this.full,
+      lag: 16_000,
+      deliveries: { taken: 17, failed: 18, retriedRecords: 19, window: 20, underWay: 21 },
+      possibleDuplicates: 22,
+      deadLetters: { added: 23, removed: 24, dropped: 25, bytes: 26 },
       listeners: { tcp: { connections: 13 } },
       parseFailures: 14,
+      rules: {},
       lookupFailures: 15,
       ...(this.trouble !== undefined && { trouble: this.trouble }),
     };
