@@ -1,13 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Block } from './block.ts';
 import type { SinkTrouble } from './deliverer.ts';
+import { warnOfLag } from './lag.ts';
 import type { Log } from './log.ts';
 import { type ListenAddresses, type ListenOptions, openListeners } from './listeners/open.ts';
 import type { ArrivalPage, ArrivalRequest } from './query/arrivals.ts';
 import type { Histogram, HistogramRequest } from './query/histogram.ts';
 import type { SearchPage, SearchRequest } from './query/search.ts';
 import { type Renderer, Shipper } from './shipper.ts';
-import { openDeadLetters } from './sinks/dead-letters.ts';
+import { replay, type Replayed } from './sinks/dead-letter-replay.ts';
+import { type DeadLetters, openDeadLetters } from './sinks/dead-letters.ts';
 import type { Sink } from './sinks/sink.ts';
 import type { Journal } from './spool/journal.ts';
 import { openSpool, type Spool, type SpoolTotals, type WhenFull } from './spool/spool.ts';
@@ -35,10 +37,23 @@ export interface PipelineStatus {
   /** Bytes of the spool's files. */
   readonly spoolSize: number;
   readonly spoolFull: boolean;
+  /** How long ago the oldest record came that is not delivered, in ms. */
+  readonly lag: number;
+  readonly deliveries: Shipper['counts'];
+  /** Records that the sink may have twice, since the start. */
+  readonly possibleDuplicates: number;
+  /** Letters since the start, and the bytes that are kept. */
+  readonly deadLetters: DeadLetters['counts'] & { readonly bytes: number };
   /** Absent: the sink takes records. */
   readonly trouble?: SinkTrouble;
   /** What the listeners counted: name → count. */
   readonly listeners: Readonly<Record<string, Readonly<Record<string, number>>>>;
+}
+
+/** The documents that the sink rejected for good. */
+export interface Rejected extends Pick<DeadLetters, 'read' | 'remove'> {
+  /** Hands those with the given ids, or all, to the sink again. @throws {SinkError} when it is away. */
+  replay(ids: ReadonlySet<string> | undefined, signal: AbortSignal): Promise<Replayed>;
 }
 
 /** The log side as a whole: listeners, spool, shippers and sink. */
@@ -53,6 +68,7 @@ export interface Pipeline extends AsyncDisposable {
   histogram(request: HistogramRequest, signal: AbortSignal): Promise<Histogram>;
   /** @throws {SinkError} when the sink is away. */
   arrivals(request: ArrivalRequest, signal: AbortSignal): Promise<ArrivalPage>;
+  readonly deadLetters: Rejected;
   status(): PipelineStatus;
   /** Reads again what can change while it runs: certificates. */
   reload(): Promise<void>;
@@ -84,6 +100,7 @@ export async function openPipeline(options: PipelineOptions): Promise<Pipeline> 
   );
   let graceEnds = 0;
   const shipper = new Shipper({ renderer, sink, deadLetters, log });
+  stack.use(warnOfLag(shipper, log));
   stack.use(ship(spool, shipper, () => Math.max(0, graceEnds - performance.now()), log));
 
   const listeners = stack.use(await openListeners(options.listeners, { spool, clusterOf, log }));
@@ -104,12 +121,21 @@ export async function openPipeline(options: PipelineOptions): Promise<Pipeline> 
     search: (request, signal) => sink.search(request, signal),
     histogram: (request, signal) => sink.histogram(request, signal),
     arrivals: (request, signal) => sink.arrivals(request, signal),
+    deadLetters: {
+      read: () => deadLetters.read(),
+      remove: (ids) => deadLetters.remove(ids),
+      replay: (ids, signal) => replay(deadLetters, sink, ids, signal),
+    },
     status: () => {
-      const { trouble, inFlight } = shipper;
+      const { trouble, inFlight, oldest, counts } = shipper;
       return {
         totals: { ...spool.totals, inFlightRecords: inFlight },
         spoolSize: spool.size,
         spoolFull: spool.full,
+        lag: oldest === undefined ? 0 : Math.max(0, Date.now() - oldest / 1000),
+        deliveries: counts,
+        possibleDuplicates: sink.possibleDuplicates,
+        deadLetters: { ...deadLetters.counts, bytes: deadLetters.size },
         ...(trouble !== undefined && { trouble }),
         listeners: listeners.counters,
       };

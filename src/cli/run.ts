@@ -8,6 +8,7 @@ const usage = `Usage: shiplog [COMMAND] [OPTIONS]
   serve           run the server (what it does without a command)
   logs            search the logs:  shiplog logs 'image:team/web error' --since 1h
   docker-options  print the options by which Docker sends its logs here
+  doctor          look at each part, and say how to mend what fails
   kibana-setup    give Kibana a data view, a search and a dashboard
   htpasswd        make a user, change a password, remove a user:  shiplog htpasswd NAME
   ls              list repositories, or the tags of one:  shiplog ls team/web
@@ -30,7 +31,9 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   serve: async () => (await import('./serve.ts')).serve,
   logs: async () => (await import('./logs.ts')).logs,
   'docker-options': async () => (await import('./docker-options.ts')).dockerOptions,
+  doctor: async () => (await import('./doctor.ts')).doctor,
   'kibana-setup': async () => (await import('./kibana-setup.ts')).kibanaSetup,
+  'dead-letters': async () => (await import('./dead-letters.ts')).deadLetters,
   htpasswd: async () => (await import('./htpasswd.ts')).htpasswd,
   ls: async () => (await import('./ls.ts')).ls,
   rm: async () => (await import('./rm.ts')).rm,

@@ -5,6 +5,7 @@ import { HttpError } from '../http/errors.ts';
 import { logReadersOnly } from '../http/log-readers.ts';
 import type { Handler, RequestState } from '../http/state.ts';
 import { acceptLogs, type AcceptOptions } from './accept.ts';
+import { dropDeadLetters, listDeadLetters, replayDeadLetters, showDeadLetter } from './dead-letters.ts';
 import {
   acceptEvents,
   answerHealth,
@@ -40,7 +41,7 @@ export interface LogRoutes {
 /** Bytes of records in memory, over all requests; each is there as it came, inflated, and compacted. */
 const memory = 192 * 1024 * 1024;
 
-/** `POST /logs`, Splunk's HTTP Event Collector, and `/api/logs`. */
+/** `POST /logs`, Splunk's HTTP Event Collector, `/api/logs` and `/api/dead-letters`. */
 export function logRoutes({ pipeline, clusterOf, tokens, ending }: LogsOptions): LogRoutes {
   const options = { pipeline, clusterOf, budget: new MemoryBudget(memory) };
   const [logs, events] = [acceptLogs(options), acceptEvents(options)];
@@ -59,6 +60,11 @@ export function logRoutes({ pipeline, clusterOf, tokens, ending }: LogsOptions):
   users.get('/api/logs', searchLogs(pipeline));
   users.get('/api/logs/histogram', countLogs(pipeline));
   users.get('/api/logs/tail', tailLogs(pipeline, { ending }));
+  users.use('/api/dead-letters', logReadersOnly);
+  users.get('/api/dead-letters', listDeadLetters(pipeline));
+  users.get('/api/dead-letters/:id', showDeadLetter(pipeline));
+  users.post('/api/dead-letters/replay', replayDeadLetters(pipeline));
+  users.delete('/api/dead-letters', dropDeadLetters(pipeline));
   return { open, users };
 }
 
