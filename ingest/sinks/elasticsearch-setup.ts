@@ -2,7 +2,14 @@ import { type Client, errors } from '@elastic/elasticsearch';
 import type { Log } from '../log.ts';
 import { advice } from './elasticsearch-errors.ts';
 import { SinkError } from './sink.ts';
-import { componentTemplate, indexTemplate, lifecycle, streamName, type StreamOptions } from './templates.ts';
+import {
+  componentTemplate,
+  type IndexMode,
+  indexTemplate,
+  lifecycle,
+  streamName,
+  type StreamOptions,
+} from './templates.ts';
 
 /**
  * Looks at the version and puts the templates and the retention of a data stream, and says what it did.
@@ -15,13 +22,11 @@ export async function prepareStream(client: Client, options: StreamOptions, log:
   if (Number.parseInt(version.number, 10) < 9) {
     throw new SinkError('refused', `Elasticsearch ${version.number} is too old: shiplog needs version 9`);
   }
-  const component = componentTemplate();
   const index = indexTemplate(options);
   try {
-    await client.cluster.putComponentTemplate(component);
-    await client.indices.putIndexTemplate(index);
+    const { component, mode } = await putTemplates(client, index);
     log.info(
-      { version: version.number, stream, templates: [component.name, index.name] },
+      { version: version.number, stream, mode, templates: [component, index.name] },
       'Elasticsearch is there; its templates are put',
     );
   } catch (error) {
@@ -30,6 +35,23 @@ export async function prepareStream(client: Client, options: StreamOptions, log:
     log.warn({ stream }, 'the credentials may not put templates; those that are there are used as they are');
   }
   await putRetention(client, options, log);
+}
+
+/** LogsDB where this server has it. */
+async function putTemplates(
+  client: Client,
+  index: ReturnType<typeof indexTemplate>,
+): Promise<{ readonly component: string; readonly mode: IndexMode }> {
+  const put = async (mode: IndexMode): Promise<{ component: string; mode: IndexMode }> => {
+    const component = componentTemplate(mode);
+    await client.cluster.putComponentTemplate(component);
+    await client.indices.putIndexTemplate(index);
+    return { component: component.name, mode };
+  };
+  return put('logsdb').catch((error: unknown) => {
+    if (isStatus(error, 400)) return put('standard');
+    throw error;
+  });
 }
 
 /** Whether the stream's mapping is ours although the templates could not be put. */

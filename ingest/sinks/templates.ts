@@ -16,12 +16,23 @@ export function streamName({ dataset, namespace }: StreamOptions): string {
   return `logs-${dataset}-${namespace}`;
 }
 
+/**
+ * How an index keeps documents. `logsdb`: sorted by host and time, and packed more tightly; but the document is kept as
+ * it came, not put together from its fields, for it is what a search answers with.
+ */
+export type IndexMode = 'logsdb' | 'standard';
+
+/** It would drop values of the wrong type by itself; what is dropped is for the dead letters to say, in each mode. */
+const logsdb = { mode: 'logsdb', mapping: { source: { mode: 'stored' }, ignore_malformed: false } } as const;
+
 /** A request that puts a component template: what is the same for every stream. */
-export function componentTemplate(): { readonly name: string } & estypes.ClusterPutComponentTemplateRequest {
+export function componentTemplate(
+  mode: IndexMode,
+): { readonly name: string } & estypes.ClusterPutComponentTemplateRequest {
   return {
-    name: 'shiplog@logs',
+    name: component,
     template: {
-      settings: { analysis },
+      settings: { analysis, ...(mode === 'standard' ? {} : { index: logsdb }) },
       mappings: { dynamic: false, properties: mappings() },
     },
     _meta: managed,
@@ -39,7 +50,7 @@ export function indexTemplate(
     index_patterns: [name],
     priority: 250,
     data_stream: {},
-    composed_of: [componentTemplate().name, custom],
+    composed_of: [component, custom],
     ignore_missing_component_templates: [custom],
     template: { lifecycle: lifecycle(stream) },
     _meta: managed,
@@ -50,6 +61,8 @@ export function indexTemplate(
 export function lifecycle({ retention }: StreamOptions): { enabled: true; data_retention?: string } {
   return { enabled: true, ...(retention === undefined ? {} : { data_retention: duration(retention) }) };
 }
+
+const component = 'shiplog@logs';
 
 const managed = {
   managed_by: 'shiplog',

@@ -94,6 +94,22 @@ test('templates are put before the first bulk, and once as long as all goes well
   expect(JSON.stringify(mappings)).not.toMatch(/constant_keyword|match_only_text|wildcard|scaled_float/);
 });
 
+test('a server without LogsDB gets templates without it, and the log says which', async () => {
+  const said: object[] = [];
+  const log: Log = { ...quiet, info: (fields) => said.push(fields) };
+  const { server, deliver } = await open({ log }, (server) =>
+    server.answer(({ body }) =>
+      body.includes('logsdb') ? failure(400, 'illegal_argument_exception', 'no such mode') : undefined,
+    ),
+  );
+  expect(await deliver('a')).toEqual([{ status: 'indexed' }]);
+  expect(server.to(/_component_template/).map(({ body }) => JSON.parse(body).template.settings.index)).toEqual([
+    expect.objectContaining({ mode: 'logsdb' }),
+    undefined,
+  ]);
+  expect(said).toContainEqual(expect.objectContaining({ version: '9.4.3', mode: 'standard' }));
+});
+
 test('templates are put again when it comes back', async () => {
   const { server, deliver } = await open();
   await deliver('a');

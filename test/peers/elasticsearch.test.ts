@@ -5,6 +5,7 @@ import { openElasticsearch, type ElasticsearchOptions } from '../../ingest/sinks
 import { document, noon } from '../support/documents.ts';
 import { quiet } from '../support/log.ts';
 import { sinkContract, type SinkUnderTest } from '../support/sink-contract.ts';
+import { startCutting } from './support/cutting-proxy.ts';
 import { startElasticsearch, type Elasticsearch } from './support/elasticsearch.ts';
 
 const forever = new AbortController().signal;
@@ -117,6 +118,52 @@ test('a block on the index means again later, for each document', async () => {
   expect(outcome).toMatchObject({ status: 'retry', reason: expect.stringContaining('cluster_block_exception') });
   await block(false);
   expect(await under.sink.deliver([document({ id: 'b', time: noon })], forever)).toEqual([{ status: 'indexed' }]);
+});
+
+test('the stream is in LogsDB mode where the server has it', async () => {
+  await using under = await open();
+  await under.sink.deliver([document({ id: 'a', time: noon })], forever);
+  const settings = await client.indices.getSettings({ index: under.stream, flat_settings: true });
+  expect(Object.values(settings).map(({ settings }) => settings?.['index.mode'])).toEqual(['logsdb']);
+});
+
+test('a bulk whose answer was lost before a rollover leaves each record there once, where it was first', async () => {
+  await using under = await open();
+  const proxy = await startCutting(server.url);
+  await using through = openElasticsearch({
+    nodes: [proxy.url],
+    dataset: under.stream.split('-')[1] ?? '',
+    namespace: 'peers',
+    log: quiet,
+  });
+  const documents = (...ids: string[]) => ids.map((id) => document({ id, time: noon }));
+  await through.deliver(documents('a'), forever);
+  proxy.cutting = true;
+  await expect(through.deliver(documents('b', 'c'), forever)).rejects.toMatchObject({ code: 'unavailable' });
+  proxy.cutting = false;
+  await client.indices.rollover({ alias: under.stream });
+  expect(await through.deliver(documents('b', 'c', 'd'), forever)).toEqual(Array(3).fill({ status: 'indexed' }));
+  await proxy[Symbol.asyncDispose]();
+  await under.settled();
+  const found = await client.search({ index: under.stream, _source: false });
+  const places = found.hits.hits.map(({ _id, _index }) => `${_id}${_index.slice(-1)}`);
+  expect(places.toSorted()).toEqual(['a1', 'b1', 'c1', 'd2']);
+  expect(through.possibleDuplicates).toBe(0);
+  // Another life does not know what this one sent.
+  await client.indices.rollover({ alias: under.stream });
+  expect(await under.sink.deliver(documents('d'), forever)).toEqual([{ status: 'indexed' }]);
+  await under.settled();
+  expect((await client.count({ index: under.stream })).count).toBe(4);
+});
+
+test('a template that is gone is put again', async () => {
+  await using under = await open();
+  await under.sink.search({ limit: 1 }, forever);
+  await expect.poll(() => client.indices.existsIndexTemplate({ name: `shiplog-${under.stream}` })).toBe(true);
+  await client.indices.deleteIndexTemplate({ name: `shiplog-${under.stream}` });
+  const one = [document({ id: 'a', time: noon })];
+  await expect(under.sink.deliver(one, forever)).rejects.toMatchObject({ code: 'refused' });
+  expect(await under.sink.deliver(one, forever)).toEqual([{ status: 'indexed' }]);
 });
 
 test('a search before the first document finds nothing', async () => {
