@@ -33,9 +33,9 @@ export class Deliveries implements AsyncDisposable {
     return this.#queue.empty && this.#underWay.size === 0;
   }
 
-  /** Records that are not settled. */
+  /** Records that are not noted in the journal as delivered. */
   get records(): number {
-    return this.#underWay.keys().reduce((sum, { length }) => sum + length, this.#queue.records);
+    return this.#queue.records + this.#progress.records;
   }
 
   /** The first record that is not settled. */

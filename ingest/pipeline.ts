@@ -128,8 +128,9 @@ export async function openPipeline(options: PipelineOptions): Promise<Pipeline> 
     },
     status: () => {
       const { trouble, inFlight, oldest, counts } = shipper;
+      const { totals } = spool;
       return {
-        totals: { ...spool.totals, inFlightRecords: inFlight },
+        totals: { ...totals, readRecords: totals.readRecords + inFlight, inFlightRecords: inFlight },
         spoolSize: spool.size,
         spoolFull: spool.full,
         lag: oldest === undefined ? 0 : Math.max(0, Date.now() - oldest / 1000),

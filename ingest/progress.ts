@@ -16,6 +16,7 @@ export interface DeliveryProgress {
 }
 
 interface Delivery extends Pick<Rendered, 'end'> {
+  readonly records: number;
   readonly counts: Ledger;
   done: boolean;
 }
@@ -40,10 +41,16 @@ export class Progress {
     return first < 0 ? 0 : this.#deliveries.length - first;
   }
 
+  /** Records of those that are not noted. */
+  get records(): number {
+    return this.#deliveries.reduce((sum, { records }) => sum + records, 0);
+  }
+
   /** The next blocks are being delivered. Deliveries begin in the order of the blocks, and end in any. */
   begin(batch: readonly Rendered[]): DeliveryProgress {
     const end = batch.at(-1)?.end;
-    const delivery: Delivery = { ...(end !== undefined && { end }), counts: emptyLedger(), done: false };
+    const records = batch.reduce((sum, { documents }) => sum + documents.length, 0);
+    const delivery: Delivery = { ...(end !== undefined && { end }), records, counts: emptyLedger(), done: false };
     for (const { counts } of batch) addTo(delivery.counts, counts);
     this.#deliveries.push(delivery);
     return {

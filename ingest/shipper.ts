@@ -64,7 +64,7 @@ export class Shipper {
     return this.#deliverer.trouble;
   }
 
-  /** Records that were read and are not settled. */
+  /** Records that were read and are not in the ledger yet. */
   get inFlight(): number {
     return this.#deliveries.values().reduce((sum, { records }) => sum + records, 0);
   }

@@ -77,6 +77,18 @@ export function measureLogs(registry: Registry, pipeline: Pick<LogPipeline, 'sta
     'rule',
     () => pipeline.status().rules,
   );
+  counter('shiplog_sink_deliveries_total', 'Bulks to the log store since the start, each attempt.', 'outcome', () => {
+    const { taken, failed } = pipeline.status().deliveries;
+    return { taken, failed };
+  });
+  counter('shiplog_sink_records_total', 'Records of which something is to be told, since the start.', 'event', () => {
+    const { deliveries, possibleDuplicates } = pipeline.status();
+    return { retried: deliveries.retriedRecords, possibly_duplicate: possibleDuplicates };
+  });
+  counter('shiplog_dead_letters_total', 'Records in the dead letters since the start.', 'event', () => {
+    const { added, removed, dropped } = pipeline.status().deadLetters;
+    return { added, removed, dropped };
+  });
   for (const listener of Object.keys(pipeline.status().listeners)) {
     const name = listenerNames.get(listener) ?? `syslog_${listener}`;
     counter(
@@ -88,5 +100,21 @@ export function measureLogs(registry: Registry, pipeline: Pick<LogPipeline, 'sta
   }
   gauge('shiplog_spool_size_bytes', 'Size of the files of the spool.', () => pipeline.status().spoolSize);
   gauge('shiplog_spool_full', '1 while the spool takes nothing.', () => Number(pipeline.status().spoolFull));
+  gauge('shiplog_dead_letters_bytes', 'Size of the dead letters.', () => pipeline.status().deadLetters.bytes);
+  gauge(
+    'shiplog_log_lag_seconds',
+    'How long ago the oldest record came that is not delivered.',
+    () => pipeline.status().lag / 1000,
+  );
+  gauge(
+    'shiplog_sink_deliveries_under_way',
+    'Bulks that the log store has not answered.',
+    () => pipeline.status().deliveries.underWay,
+  );
+  gauge(
+    'shiplog_sink_deliveries_at_once',
+    'How many bulks may be under way: it rises while the log store keeps pace, and halves when it is overloaded.',
+    () => pipeline.status().deliveries.window,
+  );
   gauge('shiplog_sink_up', '0 while the sink takes no records.', () => Number(pipeline.status().trouble === undefined));
 }

@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { expect, test } from 'vitest';
 import { startTestService } from '../support/service.ts';
 
@@ -58,9 +60,21 @@ test('the pipeline is measured when it is asked for', async () => {
     shiplog_log_records_total{outcome="in_flight"} 11
     shiplog_render_failures_total{part="parse"} 14
     shiplog_render_failures_total{part="lookup"} 15
+    shiplog_log_rule_records_total{rule="a rule"} 27
+    shiplog_sink_deliveries_total{outcome="taken"} 17
+    shiplog_sink_deliveries_total{outcome="failed"} 18
+    shiplog_sink_records_total{event="retried"} 19
+    shiplog_sink_records_total{event="possibly_duplicate"} 22
+    shiplog_dead_letters_total{event="added"} 23
+    shiplog_dead_letters_total{event="removed"} 24
+    shiplog_dead_letters_total{event="dropped"} 25
     shiplog_syslog_tcp_total{event="connections"} 13
     shiplog_spool_size_bytes 12
     shiplog_spool_full 0
+    shiplog_dead_letters_bytes 26
+    shiplog_log_lag_seconds 16
+    shiplog_sink_deliveries_under_way 21
+    shiplog_sink_deliveries_at_once 20
     shiplog_sink_up 1"
   `);
   service.pipeline.full = true;
@@ -68,6 +82,37 @@ test('the pipeline is measured when it is asked for', async () => {
   const text = await read();
   expect(text).toContain('shiplog_spool_full 1');
   expect(text).toContain('shiplog_sink_up 0');
+});
+
+test('the dashboard for Grafana names only what there is, with labels that there are', async () => {
+  await using service = await startTestService();
+  await service.send('/metrics');
+  const { text } = await service.send('/metrics');
+  const samples = text.split('\n').filter((line) => /^\w/.test(line));
+  const dashboard: { panels: { targets: { expr: string }[] }[] } = JSON.parse(
+    await readFile(resolve(import.meta.dirname, '../../grafana/shiplog.json'), 'utf8'),
+  );
+  const expressions = dashboard.panels.flatMap(({ targets }) => targets.map(({ expr }) => expr));
+  const named = (name: string): string[] => samples.filter((line) => new RegExp(`^${name}[{ ]`).test(line));
+  for (const expression of expressions) {
+    const names = expression
+      .matchAll(/__name__=~"([^"]+)"|(?<!")\b(shiplog_\w+)\b/g)
+      .map(([, many, one]) => many ?? one ?? '');
+    for (const name of names) expect(named(name), expression).not.toEqual([]);
+    for (const [, name = '', label] of expression.matchAll(/(\w+)\{[^}]*\b(\w+)="/g)) {
+      expect(named(name).join('\n'), expression).toContain(`${label}="`);
+    }
+    for (const [, label] of expression.matchAll(/\b(outcome|state|event|part|rule|route|code)\b/g)) {
+      expect(samples.join('\n')).toContain(`${label}="`);
+    }
+  }
+  // And the other way round: each metric of the logs is in it.
+  const whole = expressions.join('\n');
+  const metrics = new Set(samples.map((line) => /^\w+/.exec(line)?.[0] ?? ''));
+  const missing = [...metrics].filter(
+    (name) => /^shiplog_(log|spool|sink|dead|render)/.test(name) && !whole.includes(name),
+  );
+  expect(missing).toEqual([]);
 });
 
 test('it is ready as long as the spool takes logs, also while the sink is away', async () => {

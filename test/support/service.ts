@@ -103,7 +103,7 @@ export class FakePipeline implements LogPipeline, AsyncDisposable {
       deadLetters: { added: 23, removed: 24, dropped: 25, bytes: 26 },
       listeners: { tcp: { connections: 13 } },
       parseFailures: 14,
-      rules: {},
+      rules: { 'a rule': 27 },
       lookupFailures: 15,
       ...(this.trouble !== undefined && { trouble: this.trouble }),
     };
