@@ -10,6 +10,7 @@ const usage = `Usage: shiplog [COMMAND] [OPTIONS]
   docker-options  print the options by which Docker sends its logs here
   doctor          look at each part, and say how to mend what fails
   kibana-setup    give Kibana a data view, a search and a dashboard
+  rules           try the rules for logs:  shiplog rules test FILE
   htpasswd        make a user, change a password, remove a user:  shiplog htpasswd NAME
   ls              list repositories, or the tags of one:  shiplog ls team/web
   rm              remove a tag, or an image:  shiplog rm team/web:1.4
@@ -34,6 +35,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   doctor: async () => (await import('./doctor.ts')).doctor,
   'kibana-setup': async () => (await import('./kibana-setup.ts')).kibanaSetup,
   'dead-letters': async () => (await import('./dead-letters.ts')).deadLetters,
+  rules: async () => (await import('./rules.ts')).rules,
   htpasswd: async () => (await import('./htpasswd.ts')).htpasswd,
   ls: async () => (await import('./ls.ts')).ls,
   rm: async () => (await import('./rm.ts')).rm,

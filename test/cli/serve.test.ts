@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { chmod, chown, copyFile, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { chmod, chown, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -119,6 +119,25 @@ test('at SIGHUP it reads its certificate again, and goes on', async () => {
   server.kill('SIGHUP');
   await server.logged('a new certificate is in use for syslog over TLS');
   expect(await name()).toBe('renewed');
+  expect(await server.end('SIGTERM')).toEqual([0, null]);
+});
+
+test('at SIGHUP it looks at users at once, and says whether the configuration is another', async () => {
+  const file = join(folder, 'changing.yml');
+  await writeFile(file, 'ingest: { tags: { cluster: one } }\n');
+  const data = join(folder, 'changing');
+  const env = { ...anywhere, SHIPLOG_DATA: data, SHIPLOG_CONFIG: file };
+  await using server = spawnShiplog(['serve'], env);
+  await server.logged('started');
+  server.kill('SIGHUP');
+  await server.logged('users and certificates were looked at again, as they are by themselves');
+  await writeFile(file, 'ingest: { tags: { cluster: two } }\n');
+  server.kill('SIGHUP');
+  await server.logged('the configuration is another now; that counts from the next start');
+  await writeFile(file, 'ingest: { tags: { clutter: two } }\n');
+  server.kill('SIGHUP');
+  const { problems } = await server.logged('the configuration can no longer be used; the next start would fail');
+  expect(String(problems)).toContain('ingest.tags.clutter');
   expect(await server.end('SIGTERM')).toEqual([0, null]);
 });
 
