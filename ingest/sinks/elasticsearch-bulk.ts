@@ -49,6 +49,8 @@ export class BulkWriter {
         index: this.#stream,
         operations: [body],
         require_data_stream: true,
+        // Where a shard is away, the answer must come before the request is given up.
+        timeout: '30s',
         filter_path: 'error,status,errors,items.*.status,items.*.error,items.*._index,items.*.failure_store',
       },
       { signal },

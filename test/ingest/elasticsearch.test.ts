@@ -51,6 +51,7 @@ test('a bulk creates each document under its id, as it is, in the data stream on
   expect(bulk?.url).toMatch(/^\/logs-docker-default\/_bulk\?/);
   const query = new URLSearchParams(bulk?.url.split('?')[1]);
   expect(query.get('require_data_stream')).toBe('true');
+  expect(query.get('timeout')).toBe('30s');
   expect(query.get('filter_path')).toContain('items.*.failure_store');
   const lines = bulk?.body.split('\n') ?? [];
   expect(lines).toHaveLength(5);

@@ -120,6 +120,33 @@ test('a block on the index means again later, for each document', async () => {
   expect(await under.sink.deliver([document({ id: 'b', time: noon })], forever)).toEqual([{ status: 'indexed' }]);
 });
 
+test('while a shard is red its documents are to be sent again, and are stored once it is there', async () => {
+  await using under = await open();
+  await under.sink.deliver([document({ id: 'a', time: noon })], forever);
+  const custom = `logs-${under.stream.split('-')[1]}@custom`;
+  const settings = { 'index.routing.allocation.require._name': 'nowhere' };
+  await client.cluster.putComponentTemplate({ name: custom, template: { settings } });
+  await client.indices.rollover({ alias: under.stream });
+  const [outcome] = await under.sink.deliver([document({ id: 'b', time: noon })], forever);
+  expect(outcome).toMatchObject({ status: 'retry', reason: expect.stringContaining('unavailable_shards_exception') });
+  const free = { 'index.routing.allocation.require._name': null };
+  await client.indices.putSettings({ index: under.stream, settings: free });
+  await client.cluster.health({ index: under.stream, wait_for_status: 'yellow' });
+  expect(await under.sink.deliver([document({ id: 'b', time: noon })], forever)).toEqual([{ status: 'indexed' }]);
+});
+
+test('what Elasticsearch keeps in its failure store is told apart', async () => {
+  await using under = await open();
+  const template = { data_stream_options: { failure_store: { enabled: true } } };
+  await client.cluster.putComponentTemplate({ name: `logs-${under.stream.split('-')[1]}@custom`, template });
+  const documents = [
+    document({ id: 'good', time: noon }),
+    document({ id: 'bad', time: noon, fields: { source: { ip: 'nowhere' } } }),
+  ];
+  const outcomes = await under.sink.deliver(documents, forever);
+  expect(outcomes.map(({ status }) => status)).toEqual(['indexed', 'failure_store']);
+});
+
 test('the stream is in LogsDB mode where the server has it', async () => {
   await using under = await open();
   await under.sink.deliver([document({ id: 'a', time: noon })], forever);
@@ -236,6 +263,22 @@ describe('under strain', () => {
       code: 'refused',
       message: expect.stringMatching(/POST \/_security\/api_key .*manage_index_templates/),
     });
+    await admin.close();
+  });
+
+  test('a key that ends is refused with what to do, and what it stored before is known when there is another', async () => {
+    const admin = new Client({ node: small.url, auth });
+    const key = await admin.security.createApiKey({ name: 'short' });
+    await using keyed = await open({ nodes: [small.url], auth: { apiKey: key.encoded } });
+    const [one, two] = ['a', 'b'].map((id) => document({ id, time: noon }));
+    if (one === undefined || two === undefined) throw new Error('no documents');
+    await keyed.sink.deliver([one], forever);
+    await admin.security.invalidateApiKey({ ids: [key.id] });
+    const refused = { code: 'refused', message: expect.stringMatching(/401.*API key/) };
+    await expect(keyed.sink.deliver([one, two], forever)).rejects.toMatchObject(refused);
+    await using next = await open({ nodes: [small.url], auth, dataset: keyed.stream.split('-')[1] ?? '' });
+    const outcomes = await next.sink.deliver([one, two], forever);
+    expect(outcomes.map(({ status }) => status)).toEqual(['duplicate', 'indexed']);
     await admin.close();
   });
 
