@@ -19,6 +19,7 @@ const credentials = { accessKeyId: 'shiplog', secretAccessKey: 'shiplog-secret-k
 export interface S3Server extends AsyncDisposable {
   readonly kind: Kind;
   readonly endpoint: string;
+  readonly bucket: string;
   /** A client of the SDK, to look at what is there. */
   readonly s3: S3;
   /** Where nothing lies yet: a folder of its one bucket, of which SeaweedFS takes few. */
@@ -68,6 +69,7 @@ export async function startS3(kind: Kind): Promise<S3Server> {
   const server: S3Server = {
     kind,
     endpoint,
+    bucket,
     s3,
     place() {
       places += 1;
