@@ -10,7 +10,7 @@ export interface Finding {
 /** A part, and how it is looked at. What is thrown is a failure, which the error's message describes. */
 export interface Check {
   readonly name: string;
-  look(): Promise<Finding>;
+  readonly look: () => Promise<Finding>;
 }
 
 /** A part, and what was found. */

@@ -256,7 +256,7 @@ describe('the dashboard', () => {
 
   test('top talkers are containers, by host', async () => {
     const hosts = await show('Top talkers');
-    expect(hosts.map(({ key }) => key).toSorted()).toEqual(['host-0', 'host-1', 'host-2']);
+    expect(hosts.map(({ key }) => String(key)).toSorted()).toEqual(['host-0', 'host-1', 'host-2']);
     expect(hosts.flatMap(({ inner }) => inner?.buckets[0]?.key)).toEqual(['app-0', 'app-0', 'app-0']);
   });
 });
