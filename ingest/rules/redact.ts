@@ -75,11 +75,10 @@ export function redactFacts(facts: unknown, redact: Redact): unknown {
   return copy ?? facts;
 }
 
-/** Redacts a line; where that is a JSON object, also what its texts say when they are read. */
-export function redactLine(text: string, redact: Redact): string {
-  const line = redact(text);
+/** Redacts a line; where that is a JSON object, first what it says when it is read, so that it stays one. */
+export function redactLine(line: string, redact: Redact): string {
   const object = line.startsWith('{') ? parseObject(line) : undefined;
-  if (object === undefined || !isModest(object)) return line;
+  if (object === undefined || !isModest(object)) return redact(line);
   const without = redactValue(object, redact);
-  return without === object ? line : redact(JSON.stringify(without));
+  return redact(without === object ? line : JSON.stringify(without));
 }

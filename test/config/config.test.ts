@@ -65,6 +65,8 @@ test('without any configuration there are defaults for all, and everything liste
       http: {},
       forward: { listen: 'off' },
       gelf: { tcp: 'off', udp: 'off' },
+      rules: [],
+      rate_limit: 'off',
       spool: { max_size: 8 * 2 ** 30, when_full: 'block' },
       tags: { cluster: 'default', sources: [] },
     },
