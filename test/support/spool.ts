@@ -101,7 +101,14 @@ export class MemorySink implements Pick<Sink, 'deliver' | 'mostDeliveries'> {
 
 /** A document for each line, two at a time. */
 export const lines: Renderer = {
-  open: () => ({ documents: linesOf, dropped: 0, end: () => [], since: undefined, unfinished: [], waitsBefore: () => false }),
+  open: () => ({
+    documents: linesOf,
+    dropped: 0,
+    end: () => [],
+    since: undefined,
+    unfinished: [],
+    waitsBefore: () => false,
+  }),
 };
 
 async function* linesOf(block: StoredBlock): AsyncGenerator<{ document: LogDocument }[], void, undefined> {
