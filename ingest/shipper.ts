@@ -87,6 +87,8 @@ export class Shipper {
     const both = AbortSignal.any([signal, ended.signal]);
     const queue = new RenderQueue();
     const reading = this.#render(journal, queue, both).finally(() => queue.end());
+    // Its failure waits until what was read is delivered.
+    reading.catch(() => undefined);
     try {
       await this.#deliverAll(journal, queue, both);
     } finally {

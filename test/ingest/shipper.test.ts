@@ -1,10 +1,11 @@
 import { expect, test } from 'vitest';
-import { Shipper } from '../../ingest/shipper.ts';
+import { largestDelivery } from '../../ingest/render-queue.ts';
+import { type Renderer, Shipper } from '../../ingest/shipper.ts';
 import type { Outcome } from '../../ingest/sinks/sink.ts';
 import { SinkError } from '../../ingest/sinks/sink.ts';
 import type { FaultyFileSystem } from '../support/faulty-fs.ts';
 import { random } from '../support/random.ts';
-import { block, disk, drain, lines, Machine, MemorySink, shipLive, shipper, source } from '../support/spool.ts';
+import { block, disk, drain, lines, Machine, MemorySink, shipLive, shipper, silent, source } from '../support/spool.ts';
 
 async function filled(
   count: number,
@@ -120,66 +121,97 @@ test('a sink that takes no item is in trouble since its first refusal, and that 
   ]);
 });
 
-test('over random failures, kills and restarts each record is settled once, and the ledgers agree', async () => {
-  for (let seed = 0; seed < 15; seed += 1) {
-    const draw = random(seed);
-    const machine = new Machine();
-    const sink = new MemorySink();
-    const rejected = new Set<string>();
-    sink.judge = ({ record: { message } }): Outcome | undefined => {
-      if (draw.chance(0.05)) throw new SinkError('unavailable', 'away');
-      if (Number(message) % 17 === 0) {
-        rejected.add(message);
-        return { status: 'rejected', reason: 'seventeen' };
-      }
-      return draw.chance(0.1) ? { status: 'retry', reason: '429' } : undefined;
-    };
-    let fileSystem = await disk(seed);
-    const acknowledged: string[] = [];
-    let number = 0;
-    for (let life = 0; life < 4; life += 1) {
-      const spool = await machine.open(fileSystem, { segmentSize: 500 });
-      const ship = shipper(sink);
-      const live = shipLive(spool.live, ship);
-      const orphans = (async () => {
-        for (const journal of await spool.adopt(new AbortController().signal)) {
-          await ship.ship(journal, new AbortController().signal);
-          await spool.retire(journal);
+/** Documents that each make a delivery by themselves, so that several are under way at once. */
+const heavy: Renderer = {
+  open(unfinished) {
+    const rendering = lines.open(unfinished);
+    return {
+      ...rendering,
+      async *documents(block, at, signal) {
+        for await (const part of rendering.documents(block, at, signal)) {
+          yield part.map(({ document }) => ({ document: { ...document, json: document.json + padding } }));
         }
-      })().catch(() => undefined);
-      for (let n = draw.int(60); n > 0; n -= 1) {
-        const text = String((number += 1));
-        await spool.append(block(source('a'), `${text}\n`));
-        acknowledged.push(text);
+      },
+    };
+  },
+};
+const padding = ' '.repeat(largestDelivery);
+
+test.each([
+  ['small', lines, 1],
+  ['so large that several deliveries are under way', heavy, 2],
+])(
+  'over random failures, kills and restarts each record is settled once, and the ledgers agree: %s',
+  async (_, renderer, least) => {
+    let most = 0;
+    for (let seed = 0; seed < 15; seed += 1) {
+      const draw = random(seed);
+      const machine = new Machine();
+      const sink = new MemorySink();
+      const rejected = new Set<string>();
+      const shippers: Shipper[] = [];
+      const newShipper = (): Shipper => {
+        const made = new Shipper({ renderer, sink, deadLetters: sink, log: silent, backoff: [1, 2] });
+        shippers.push(made);
+        return made;
+      };
+      sink.judge = ({ record: { message } }): Outcome | undefined => {
+        most = Math.max(most, ...shippers.map(({ counts }) => counts.underWay));
+        if (draw.chance(0.05)) throw new SinkError('unavailable', 'away');
+        if (Number(message) % 17 === 0) {
+          rejected.add(message);
+          return { status: 'rejected', reason: 'seventeen' };
+        }
+        return draw.chance(0.1) ? { status: 'retry', reason: '429' } : undefined;
+      };
+      let fileSystem = await disk(seed);
+      const acknowledged: string[] = [];
+      let number = 0;
+      for (let life = 0; life < 4; life += 1) {
+        const spool = await machine.open(fileSystem, { segmentSize: 500 });
+        const ship = newShipper();
+        const live = shipLive(spool.live, ship);
+        const orphans = (async () => {
+          for (const journal of await spool.adopt(new AbortController().signal)) {
+            await ship.ship(journal, new AbortController().signal);
+            await spool.retire(journal);
+          }
+        })().catch(() => undefined);
+        for (let n = draw.int(60); n > 0; n -= 1) {
+          const text = String((number += 1));
+          await spool.append(block(source('a'), `${text}\n`));
+          acknowledged.push(text);
+        }
+        if (draw.chance(0.5)) await orphans;
+        const crashed = draw.chance(0.5) ? fileSystem.crash() : fileSystem.kill();
+        fileSystem = crashed;
+        machine.processDied();
+        await live.stop();
+        await orphans;
       }
-      if (draw.chance(0.5)) await orphans;
-      const crashed = draw.chance(0.5) ? fileSystem.crash() : fileSystem.kill();
-      fileSystem = crashed;
-      machine.processDied();
-      await live.stop();
-      await orphans;
+      const spool = await machine.open(fileSystem);
+      await drain(spool, newShipper());
+      const messages = sink.messages.map(Number).toSorted((a, b) => a - b);
+      expect(messages, `seed ${seed}`).toEqual(acknowledged.filter((text) => !rejected.has(text)).map(Number));
+      expect(new Set(sink.letters.map(({ document }) => JSON.parse(document)))).toEqual(rejected);
+      const {
+        readRecords,
+        indexedRecords,
+        deadLetteredRecords,
+        unreadBytes,
+        committedBytes,
+        readBytes,
+        quarantinedBytes,
+      } = spool.totals;
+      expect({ indexedRecords, deadLetteredRecords, readRecords, unreadBytes }, `seed ${seed}`).toEqual({
+        indexedRecords: messages.length,
+        deadLetteredRecords: rejected.size,
+        readRecords: acknowledged.length,
+        unreadBytes: 0,
+      });
+      expect(committedBytes).toBe(readBytes + quarantinedBytes);
+      await spool[Symbol.asyncDispose]();
     }
-    const spool = await machine.open(fileSystem);
-    await drain(spool, shipper(sink));
-    const messages = sink.messages.map(Number).toSorted((a, b) => a - b);
-    expect(messages, `seed ${seed}`).toEqual(acknowledged.filter((text) => !rejected.has(text)).map(Number));
-    expect(new Set(sink.letters.map(({ document }) => JSON.parse(document)))).toEqual(rejected);
-    const {
-      readRecords,
-      indexedRecords,
-      deadLetteredRecords,
-      unreadBytes,
-      committedBytes,
-      readBytes,
-      quarantinedBytes,
-    } = spool.totals;
-    expect({ indexedRecords, deadLetteredRecords, readRecords, unreadBytes }, `seed ${seed}`).toEqual({
-      indexedRecords: messages.length,
-      deadLetteredRecords: rejected.size,
-      readRecords: acknowledged.length,
-      unreadBytes: 0,
-    });
-    expect(committedBytes).toBe(readBytes + quarantinedBytes);
-    await spool[Symbol.asyncDispose]();
-  }
-});
+    expect(most).toBeGreaterThanOrEqual(least);
+  },
+);
