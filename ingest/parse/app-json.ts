@@ -7,39 +7,37 @@ import { resolveJsonTime } from './time.ts';
 /** Names of Serilog's compact format (CLEF): such a line has a time, and no level where that is `Information`. */
 const clefTime = '@t';
 
-/** Where loggers put what has a place of its own; the first that is there counts. A dot stands for an object, or itself. */
+/** A name as it may stand in an object: whole, or as the name of a member of a member. */
+interface Place {
+  readonly name: string;
+  readonly nested?: readonly [outer: string, inner: string];
+}
+
+function placesOf(names: string): readonly Place[] {
+  return names.split(' ').map((name) => {
+    const dot = name.indexOf('.');
+    return dot < 0 ? { name } : { name, nested: [name.slice(0, dot), name.slice(dot + 1)] };
+  });
+}
+
+/** Where loggers put what has a place of its own; the first that is there counts. */
 const places = {
-  time: ['@timestamp', 'timestamp', 'time', 'ts', clefTime, 'asctime', 'Timestamp'],
-  level: ['log.level', 'level', 'levelname', 'severity', 'lvl', '@l', 'LogLevel'],
-  message: ['message', 'msg', '@m', '@mt', 'event', 'Message'],
-  logger: ['log.logger', 'logger', 'logger_name', 'loggerName', 'SourceContext', 'Category'],
-  trace: ['trace.id', 'trace_id', 'traceId', 'TraceId', '@tr'],
-  span: ['span.id', 'span_id', 'spanId', 'SpanId', '@sp'],
-  service: ['service.name'],
-  errorMessage: ['error.message', 'err.message', 'exception.message', 'thrown.message', 'error', 'err'],
-  errorType: ['error.type', 'err.type', 'err.name', 'error.name', 'exception.type', 'thrown.name'],
-  stackTrace: [
-    'error.stack_trace',
-    'err.stack',
-    'error.stack',
-    'exception.stacktrace',
-    'thrown.extendedStackTrace',
-    'stack_trace',
-    'stacktrace',
-    'stack',
-    'exc_info',
-    '@x',
-  ],
+  time: placesOf(`@timestamp timestamp time ts ${clefTime} asctime Timestamp`),
+  level: placesOf('log.level level levelname severity lvl @l LogLevel'),
+  message: placesOf('message msg @m @mt event Message'),
+  logger: placesOf('log.logger logger logger_name loggerName SourceContext Category'),
+  name: placesOf('name'),
+  trace: placesOf('trace.id trace_id traceId TraceId @tr'),
+  span: placesOf('span.id span_id spanId SpanId @sp'),
+  service: placesOf('service.name'),
+  errorMessage: placesOf('error.message err.message exception.message thrown.message error err'),
+  errorType: placesOf('error.type err.type err.name error.name exception.type thrown.name'),
+  stackTrace: placesOf(
+    'error.stack_trace err.stack error.stack exception.stacktrace thrown.extendedStackTrace stack_trace stacktrace stack exc_info @x',
+  ),
 } as const;
 
 type Members = Record<string, unknown>;
-
-/** What stands at a name, and how it is taken away. */
-interface Found {
-  readonly name: string;
-  readonly value: unknown;
-  readonly take: () => void;
-}
 
 /**
  * Reads what an application wrote, as far as it says more than a text: JSON by pino, bunyan, ECS loggers, logback, Python's
@@ -59,7 +57,8 @@ export function readApplication(own: Own, arrivedAt: number): Own {
 function readObject(own: Own, object: object, arrivedAt: number): Own {
   const members = copyOf(object);
   const level = takeLevel(members);
-  const logger = takeText(members, places.logger) ?? (level?.byName === true ? takeText(members, ['name']) : undefined);
+  const logger =
+    takeText(members, places.logger) ?? (level?.byName === true ? takeText(members, places.name) : undefined);
   const message = takeText(members, places.message);
   const time = takeTime(members, arrivedAt);
   const ecs = {
@@ -99,41 +98,42 @@ function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** What is there by a name, dotted or nested. */
-function find(members: Members, name: string): Found | undefined {
-  if (Object.hasOwn(members, name)) return { name, value: members[name], take: () => delete members[name] };
-  const dot = name.indexOf('.');
-  if (dot < 0) return undefined;
-  const [outer, inner] = [name.slice(0, dot), name.slice(dot + 1)];
-  const object = Object.hasOwn(members, outer) ? members[outer] : undefined;
-  if (!isObject(object) || !Object.hasOwn(object, inner)) return undefined;
-  const copy = copyOf(object);
-  const take = (): void => {
-    delete copy[inner];
-    if (Object.keys(copy).length === 0) delete members[outer];
-    else members[outer] = copy;
-  };
-  return { name, value: copy[inner], take };
-}
-
-/** Takes the first of some names that has a value of use. */
+/** Takes what stands at the first of some places that is of use. */
 function takeFirst<T>(
   members: Members,
-  names: readonly string[],
+  among: readonly Place[],
   read: (value: unknown) => T | undefined,
 ): { readonly name: string; readonly raw: unknown; readonly value: T } | undefined {
-  for (const name of names) {
-    const found = find(members, name);
-    const value = found && read(found.value);
-    if (found === undefined || value === undefined) continue;
-    found.take();
-    return { name, raw: found.value, value };
+  for (const { name, nested } of among) {
+    const raw = members[name];
+    const value = raw === undefined ? undefined : read(raw);
+    if (value !== undefined) {
+      delete members[name];
+      return { name, raw, value };
+    }
+    const found = nested && takeNested(members, nested, read);
+    if (found) return { name, ...found };
   }
   return undefined;
 }
 
-function takeText(members: Members, names: readonly string[]): string | undefined {
-  return takeFirst(members, names, (value) =>
+function takeNested<T>(
+  members: Members,
+  [outer, inner]: readonly [string, string],
+  read: (value: unknown) => T | undefined,
+): { readonly raw: unknown; readonly value: T } | undefined {
+  const object = members[outer];
+  if (!isObject(object) || !Object.hasOwn(object, inner)) return undefined;
+  const { [inner]: raw, ...rest } = copyOf(object);
+  const value = read(raw);
+  if (value === undefined) return undefined;
+  if (Object.keys(rest).length === 0) delete members[outer];
+  else members[outer] = copyOf(rest);
+  return { raw, value };
+}
+
+function takeText(members: Members, among: readonly Place[]): string | undefined {
+  return takeFirst(members, among, (value) =>
     typeof value === 'string' && value !== '' ? value.toWellFormed() : undefined,
   )?.value;
 }
@@ -144,7 +144,7 @@ function takeLevel(members: Members): { readonly level: string; readonly byName:
   if (found !== undefined) {
     return { level: found.value, byName: typeof found.raw === 'number' || found.name === 'levelname' };
   }
-  const isClef = Object.hasOwn(members, clefTime) && !Object.hasOwn(members, '@l');
+  const isClef = members[clefTime] !== undefined && members['@l'] === undefined;
   return isClef ? { level: 'info', byName: false } : undefined;
 }
 
