@@ -132,6 +132,41 @@ test('what a sink that is away did not take is delivered by the next life, once'
   expect(pipeline.status().trouble).toBeUndefined();
 });
 
+test('while a sink is away, what was read is in flight, and the lag grows', async () => {
+  await using data = await folder();
+  const sink = new WholeSink();
+  sink.judge = away;
+  await using pipeline = await open(data.path, sink);
+  const arrivedAt = (Date.now() - 60_000) * 1000;
+  await pipeline.accept({ ...block(source('a'), 'one\ntwo\n'), arrivedAt });
+  await vi.waitFor(() => expect(pipeline.status().totals.inFlightRecords).toBe(2));
+  const { totals, lag } = pipeline.status();
+  expect(totals).toMatchObject({ readRecords: 2, indexedRecords: 0 });
+  expect(lag).toBeGreaterThanOrEqual(60_000);
+  sink.judge = () => undefined;
+  await vi.waitFor(() => expect(pipeline.status().totals.inFlightRecords).toBe(0));
+  expect(pipeline.status()).toMatchObject({ lag: 0, totals: { readRecords: 2, indexedRecords: 2 } });
+});
+
+test('what was rejected can be sent again once the sink would take it, beside what comes', async () => {
+  await using data = await folder();
+  const sink = new WholeSink();
+  sink.judge = ({ record }) =>
+    record.message.startsWith('bad') ? { status: 'rejected', reason: 'a wrong mapping' } : undefined;
+  await using pipeline = await open(data.path, sink);
+  await pipeline.accept(block(source('a'), 'good\nbad 1\nbad 2\n'));
+  await vi.waitFor(() => expect(pipeline.status().totals.deadLetteredRecords).toBe(2));
+  const letters = await Array.fromAsync(pipeline.deadLetters.read());
+  expect(letters.map(({ document }) => document)).toEqual(['"bad 1"', '"bad 2"']);
+  sink.judge = () => undefined;
+  await pipeline.accept(block(source('a'), 'more\n'));
+  const { signal } = new AbortController();
+  expect(await pipeline.deadLetters.replay(undefined, signal)).toEqual({ taken: 2, kept: 0 });
+  await vi.waitFor(() => expect(sink.found.size).toBe(4));
+  expect(await Array.fromAsync(pipeline.deadLetters.read())).toEqual([]);
+  expect(pipeline.status().deadLetters).toEqual({ added: 2, removed: 2, dropped: 0, bytes: 0 });
+});
+
 test('a listener that cannot be bound ends what was opened before it', async () => {
   await using data = await folder();
   const taken = await open(data.path, new WholeSink(), { tcp: anyPort });
