@@ -106,5 +106,10 @@ function readyAction(action: Action): ReadyAction {
 function redactorOf(pattern: BuiltIn | { readonly pattern: string }): Redact {
   if (typeof pattern === 'string') return builtIns[pattern];
   const compiled = compilePattern(pattern.pattern);
-  return (text) => compiled.replace(text, redacted);
+  // What is redacted stays as it is, whatever the pattern: a text may pass here again, as part of another.
+  return (text) =>
+    text
+      .split(redacted)
+      .map((part) => compiled.replace(part, redacted))
+      .join(redacted);
 }

@@ -477,3 +477,13 @@ test('what is kept of a header does not keep the block that it came in', async (
   expect(used() - before).toBeLessThan(15);
   expect(kept.counts.records).toBe(100);
 });
+
+test('a document has no member twice, also where the application and the parser each tell of an error', async () => {
+  const [rendered] = await render(
+    '{"level":"error","msg":"failed","error":"no space","log":{"a":1},"service":{"b":1}}\n',
+  );
+  const { json } = rendered?.document ?? { json: '' };
+  expect(JSON.parse(json)).toMatchObject({ error: { message: 'no space' }, tags: ['parse_failure'] });
+  expect(json.match(/"error":\{/g)).toHaveLength(1);
+  expect(json.match(/"log":\{"level"/g)).toHaveLength(1);
+});

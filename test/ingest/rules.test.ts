@@ -22,7 +22,7 @@ const drop: Action = { kind: 'drop' };
 
 /** A block of lines; `at`: s after noon. */
 function block(lines: string, at = 0): Block {
-  const source = { listener: 'syslog-tcp', connection: '1'.repeat(32) };
+  const source = { listener: 'syslog-tcp', connection: '1'.repeat(32), peer: { address: '10.0.0.9', port: 4711 } };
   return { kind: 'lf-stream', source, arrivedAt: noon + at * 1_000_000, flags: {}, payload: Buffer.from(lines) };
 }
 
@@ -276,7 +276,14 @@ test('a rule that redacts spoils neither numbers nor addresses of the document',
   const everything = rule({ kind: 'redact', patterns: [{ pattern: '[\\w.:-]+' }] });
   const { read } = await render([block(line('x {"a":1}'))], [everything]);
   expect(read).toMatchObject([
-    { '@timestamp': '2026-11-24T12:00:00.000Z', log: { syslog: { priority: 30 } }, event: { sequence: noon + 164 } },
+    {
+      '@timestamp': '2026-11-24T12:00:00.000Z',
+      message: '[redacted] {"[redacted]"[redacted]}',
+      log: { syslog: { priority: 30 } },
+      event: { sequence: noon + 164 },
+      source: { ip: '10.0.0.9', port: 4711 },
+      shiplog: { stream: 'stdout' },
+    },
   ]);
 });
 
