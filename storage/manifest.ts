@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { type Digest, isDigest } from './digest.ts';
 import { StorageError } from './errors.ts';
+import { list, strings } from './first-issue.ts';
 
 /** The largest manifest that is taken, in bytes (OCI distribution-spec, "Pushing Manifests"). */
 export const manifestLimit = 4 * 1024 * 1024;
@@ -24,27 +25,27 @@ const descriptor = z.object({
   mediaType: z.string().min(1),
   digest,
   size: z.int().nonnegative(),
-  urls: z.array(z.string()).optional(),
+  urls: list(z.string()).optional(),
 });
 
 const common = {
   schemaVersion: z.literal(2),
   artifactType: z.string().optional(),
   subject: descriptor.optional(),
-  annotations: z.record(z.string(), z.string()).optional(),
+  annotations: strings.optional(),
 };
 
 const image = z.object({
   ...common,
   mediaType: z.enum([ociManifest, dockerManifest]).default(ociManifest),
   config: descriptor,
-  layers: z.array(descriptor),
+  layers: list(descriptor),
 });
 
 const index = z.object({
   ...common,
   mediaType: z.enum([ociIndex, dockerList]).default(ociIndex),
-  manifests: z.array(descriptor),
+  manifests: list(descriptor),
 });
 
 /** What the store wants to know of a manifest. */

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { StorageError } from './errors.ts';
+import { list, strings } from './first-issue.ts';
 
 /*
  * JSON leaves room for doubt: a key that is there twice, a number that is whole but not written so, keys that Go takes for
@@ -12,7 +13,7 @@ import { StorageError } from './errors.ts';
 const deepest = 100;
 
 const text = z.string().nullish();
-const texts = z.array(z.string()).nullish();
+const texts = list(z.string()).nullish();
 
 /** What distribution's readers look at (OCI image-spec, descriptor.md and image-index.md). */
 const platform = exact({
@@ -28,7 +29,7 @@ const descriptor = exact({
   digest: z.string(),
   size: z.number(),
   urls: texts,
-  annotations: z.record(z.string(), z.string()).nullish(),
+  annotations: strings.nullish(),
   data: z.base64().nullish(),
   artifactType: text,
   platform: platform.nullish(),
@@ -38,10 +39,10 @@ const manifest = exact({
   mediaType: text,
   artifactType: text,
   config: descriptor.nullish(),
-  layers: z.array(descriptor).nullish(),
-  manifests: z.array(descriptor).nullish(),
+  layers: list(descriptor).nullish(),
+  manifests: list(descriptor).nullish(),
   subject: descriptor.nullish(),
-  annotations: z.record(z.string(), z.string()).nullish(),
+  annotations: strings.nullish(),
 });
 
 /** Numbers that must be written as whole ones, by the keys on the way to them. */
