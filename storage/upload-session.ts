@@ -7,7 +7,7 @@ import { formatNote, parseNote, type UploadNote } from './upload-note.ts';
 /** Bytes that are gathered before they are written. */
 const batchSize = 512 * 1024;
 
-/** Bytes that all uploads of a store gather, at most; beyond it each writes what it gets. */
+/** Bytes that all uploads of a store gather or write, at most; beyond it each writes what it gets. */
 const mostGathered = 128 * 1024 * 1024;
 
 /** How long bytes are gathered, in ms: an upload that goes on, however slowly, is never taken for an idle one. */
@@ -86,16 +86,17 @@ export class UploadSession {
     let flushedAt = performance.now();
     let writing = Promise.resolve();
     const flush = async (): Promise<void> => {
-      try {
-        await writing;
-        writing = this.#write(batch, size, claim);
-        writing.catch(() => undefined);
-      } finally {
-        this.#gathered.bytes -= size;
-        batch = [];
-        size = 0;
-        flushedAt = performance.now();
-      }
+      const [before, chunks, bytes] = [writing, batch, size];
+      batch = [];
+      size = 0;
+      writing = before
+        .then(() => this.#write(chunks, bytes, claim))
+        .finally(() => {
+          this.#gathered.bytes -= bytes;
+        });
+      writing.catch(() => undefined);
+      await before;
+      flushedAt = performance.now();
     };
     const isDue = (): boolean =>
       size >= batchSize ||
