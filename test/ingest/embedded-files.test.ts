@@ -126,37 +126,35 @@ test('past its deadline a search answers with what is certain, and each page get
   expect(pages.slice(0, 3).map((page) => page.length)).toEqual([10, 10, 10]);
 });
 
-// FTS5 passes over what has none of the words by itself.
-test.each([
-  ['rare', 1],
-  ['log.syslog.msgid:rare', 5],
-  ['NOT common', 5],
-])('the deadline of a search also holds within a file: %s', async (text, least) => {
-  await using store = await Store.open();
-  await using reader = reading();
-  // Two files that lie over each other.
-  const sketches = Array.from({ length: 30_000 }, (_, index) => {
-    const word = index % 5000 === 17 ? 'rare' : 'common';
-    const fields = { log: { syslog: { msgid: word } } };
-    const createdAt = noon + (index % 3 === 0 ? day : 0);
-    return { id: `id-${index}`, time: noon + Math.floor(index / 4), createdAt, message: `${word} ${index}`, fields };
-  });
-  await store.store(...sketches);
-  const query = parseQuery(text);
-  const found: string[] = [];
-  let before: Position | undefined;
-  let pages = 0;
-  do {
-    const task = { directory: store.directory, limit: 1000, ...(query && { query }) };
-    const page = await pageInNoTime(reader, task, before);
-    before = page.next;
-    found.push(...page.messages);
-    pages += 1;
-  } while (before !== undefined);
-  const expected = sketches.map(({ message }) => message).filter((message) => message.startsWith('rare'));
-  expect(found).toEqual(expected.toReversed());
-  expect(pages).toBeGreaterThanOrEqual(least);
-});
+test.each(['rare', 'log.syslog.msgid:rare', 'NOT common'])(
+  'the deadline of a search also holds within a file: %s',
+  async (text) => {
+    await using store = await Store.open();
+    await using reader = reading();
+    // Two files that lie over each other.
+    const sketches = Array.from({ length: 30_000 }, (_, index) => {
+      const word = index % 3 === 1 || index % 5 === 0 ? 'rare' : 'common';
+      const fields = { log: { syslog: { msgid: word } } };
+      const createdAt = noon + (index % 3 === 0 ? day : 0);
+      return { id: `id-${index}`, time: noon + Math.floor(index / 4), createdAt, message: `${word} ${index}`, fields };
+    });
+    await store.store(...sketches);
+    const query = parseQuery(text);
+    const found: string[] = [];
+    let before: Position | undefined;
+    let pages = 0;
+    do {
+      const task = { directory: store.directory, limit: 20_000, ...(query && { query }) };
+      const page = await pageInNoTime(reader, task, before);
+      before = page.next;
+      found.push(...page.messages);
+      pages += 1;
+    } while (before !== undefined);
+    const expected = sketches.map(({ message }) => message).filter((message) => message.startsWith('rare'));
+    expect(found).toEqual(expected.toReversed());
+    expect(pages).toBeGreaterThan(5);
+  },
+);
 
 test('a count that takes too long fails, and says what to do', async () => {
   await using store = await Store.open();

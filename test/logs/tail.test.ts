@@ -105,7 +105,10 @@ test('nothing that came before the tail is asked for, unless an event says where
   const before = Date.now();
   await tailed.open();
   await vi.waitFor(() => expect(tailed.asked.length).toBeGreaterThan(3));
-  expect(Math.min(...tailed.asked.map(({ since }) => since))).toBeGreaterThanOrEqual(before);
+  const sinces = tailed.asked.map(({ since }) => since);
+  expect(sinces[0]).toBeGreaterThanOrEqual(before);
+  // As long as the overlap reaches back beyond the start.
+  expect(new Set(sinces).size).toBe(1);
   await tailed.open('/', { 'last-event-id': '1700000000000.some%20id' });
   expect(tailed.asked.some(({ since }) => since === 1_700_000_000_000)).toBe(true);
 });
