@@ -54,7 +54,7 @@ export interface Driver extends AsyncDisposable {
 
   /**
    * Gives a key's content another key, in place of whatever was there, and durable; the old key is gone. It need not be at
-   * once: a reader may see both, or neither. False: it is not there.
+   * once: a reader may see both, or neither. False: it is not there, or was put again meanwhile, and stays.
    */
   move(from: string, to: string): Promise<boolean>;
 

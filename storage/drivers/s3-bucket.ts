@@ -25,6 +25,16 @@ export interface OpenObject {
   readonly size: number;
   readonly body: Readable;
   readonly etag: string;
+  /** When it was written, in ms. */
+  readonly modified: number;
+}
+
+/** An object as a HEAD tells of it. */
+export interface Described {
+  readonly size: number;
+  readonly etag: string;
+  /** When it was written, in ms. */
+  readonly modified: number;
 }
 
 /** What an object must be for a write to happen: another one with this etag, or none. */
@@ -88,17 +98,18 @@ export class S3Bucket implements Disposable {
     return `${this.#prefix}${folder}/`;
   }
 
-  async stat(key: string): Promise<{ size: number } | undefined> {
+  async stat(key: string): Promise<Described | undefined> {
     try {
-      const { ContentLength: size = 0 } = await this.s3.headObject(this.at(key));
-      return { size };
+      const answer = await this.s3.headObject(this.at(key));
+      const { ContentLength: size = 0, ETag: etag = '', LastModified: modified } = answer;
+      return { size, etag, modified: modified?.getTime() ?? 0 };
     } catch (error) {
       if (!isNotFound(error)) throw asS3Error('HeadObject', error);
     }
     // A HEAD's answer has no body to say whether it was the key that is not there, or the bucket.
     const found = await this.#open(this.s3, key);
     found?.body.destroy();
-    return found && { size: found.size };
+    return found && { size: found.size, etag: found.etag, modified: found.modified };
   }
 
   /** All bytes, or those of a span which lies in the object. The SDK checks all of them against S3's checksum. */
@@ -175,6 +186,21 @@ export class S3Bucket implements Disposable {
     }
   }
 
+  /** Deletes an object, unless another one has taken its place. False: it has. */
+  async deleteSame(key: string, { etag, modified }: Described): Promise<boolean> {
+    const found = await this.stat(key);
+    // What a disk has spoilt has the etag that it was written with, as whatever replaces it has.
+    if (found === undefined || found.modified !== modified) return found === undefined;
+    try {
+      await this.s3.deleteObject({ ...this.at(key), IfMatch: etag });
+      return true;
+    } catch (error) {
+      // Asked again because the first answer was lost, S3 does not have it any more.
+      if (isRefused(error)) return (await this.stat(key)) === undefined;
+      throw asS3Error('DeleteObject', error);
+    }
+  }
+
   /** All objects below a folder, in S3's order, which is that of bytes. */
   async *walk(folder: string, after = ''): AsyncGenerator<Listed, void, void> {
     const prefix = this.below(folder);
@@ -224,9 +250,16 @@ export class S3Bucket implements Disposable {
     try {
       const range = span && { Range: `bytes=${span.start}-${span.end}` };
       const answer = await s3.getObject({ ...this.at(key), ...range });
-      const { Body: body, ContentRange: place, ContentLength: length = 0, ETag: etag = '' } = answer;
+      const {
+        Body: body,
+        ContentRange: place,
+        ContentLength: length = 0,
+        ETag: etag = '',
+        LastModified: modified,
+      } = answer;
       if (!(body instanceof Readable)) throw new TypeError('the answer has no stream');
-      return { body, etag, size: place === undefined ? length : Number(place.split('/')[1]) };
+      const size = place === undefined ? length : Number(place.split('/')[1]);
+      return { body, etag, size, modified: modified?.getTime() ?? 0 };
     } catch (error) {
       if (isAbsent(error)) return undefined;
       throw asS3Error('GetObject', error);

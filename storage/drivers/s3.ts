@@ -38,8 +38,9 @@ class S3Driver implements Driver {
     this.uploads = new S3Uploads(bucket);
   }
 
-  stat(key: string): Promise<{ size: number } | undefined> {
-    return this.#bucket.stat(key);
+  async stat(key: string): Promise<{ size: number } | undefined> {
+    const found = await this.#bucket.stat(key);
+    return found && { size: found.size };
   }
 
   async get(key: string, limit: number): Promise<Uint8Array | undefined> {
@@ -75,10 +76,9 @@ class S3Driver implements Driver {
   }
 
   async move(from: string, to: string): Promise<boolean> {
-    const found = await this.stat(from);
+    const found = await this.#bucket.stat(from);
     if (found === undefined || !(await copyObject(this.#bucket, from, to, found.size))) return false;
-    await this.#bucket.delete([from]);
-    return true;
+    return this.#bucket.deleteSame(from, found);
   }
 
   async sweep(age: number): Promise<void> {

@@ -159,6 +159,32 @@ describe('keys', () => {
     expect(keys()).toEqual(['a/c']);
   });
 
+  test.each([
+    ['other bytes', 'whole', ({ method, key }: S3Request) => method === 'DELETE' && key === 'a/b'],
+    ['the same bytes', 'rotten', ({ method, key }: S3Request) => method === 'PUT' && key === 'a/c'],
+  ])('a move deletes what it has copied, not %s that were put since', async (_, bytes, isDue) => {
+    await driver.put('a/b', Buffer.from('rotten'));
+    const old = s3.objects.get('a/b');
+    if (old !== undefined) old.modified = new Date(0);
+    await using other = await another();
+    let due = true;
+    s3.script(async (request) => {
+      if (!due || !isDue(request)) return undefined;
+      due = false;
+      await other.put('a/b', Buffer.from(bytes));
+      return undefined;
+    });
+    expect(await driver.move('a/b', 'a/c')).toBe(false);
+    expect(await driver.get('a/b', 10)).toEqual(Buffer.from(bytes));
+  });
+
+  test('a move whose last answer is lost is done', async () => {
+    await driver.put('a/b', Buffer.from('1'));
+    s3.failOnce(({ method }) => method === 'DELETE', 'lost');
+    expect(await driver.move('a/b', 'a/c')).toBe(true);
+    expect(keys()).toEqual(['a/c']);
+  });
+
   test('encryption is asked for with each write, the storage class for blobs that were uploaded', async () => {
     const options = { encryption: 'aws:kms', kmsKeyId: 'a-key', storageClass: 'STANDARD_IA' } as const;
     await using other = await another(options);

@@ -116,7 +116,7 @@ export class ScriptedS3 implements AsyncDisposable {
     if (query.has('uploadId')) return this.#multipart(request);
     if (query.has('list-type')) return this.#list(query);
     if (method === 'PUT') return this.#put(request);
-    if (method === 'DELETE') return this.#delete(key);
+    if (method === 'DELETE') return this.#delete(request);
     return this.#get(request);
   }
 
@@ -170,7 +170,10 @@ export class ScriptedS3 implements AsyncDisposable {
     return { status: 200, body: `<${root}><ETag>${etagOf(object)}</ETag></${root}>` };
   }
 
-  #delete(key: string): Answer {
+  #delete({ key, headers }: S3Request): Answer {
+    const [there, match] = [this.objects.get(key), headers['if-match']];
+    if (match !== undefined && (there === undefined || match !== etagOf(there)))
+      return failure(412, 'PreconditionFailed');
     this.objects.delete(key);
     return { status: 204 };
   }
