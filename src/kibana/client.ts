@@ -121,7 +121,7 @@ function advice(status: number): string {
         'kibana/shiplog.ndjson by hand (Stack Management, Saved Objects).'
       );
     case 404:
-      return 'Check logs.elasticsearch.kibana.url: it is that of Kibana 8.8 or newer, with the path of the space.';
+      return 'Check logs.elasticsearch.kibana.url: it is that of Kibana 8.9 or newer, with the path of the space.';
     default:
       return 'What was made stays; run it again.';
   }
