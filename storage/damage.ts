@@ -52,13 +52,15 @@ async function damagedManifests(
     for (const parent of parents.get(digest) ?? []) damage(parent);
   };
   await parallel(await digestsIn(driver, revisionsFolder(name)), width, async (digest) => {
-    const manifest = await findManifest(driver, name, digest);
+    const gone = await isLost(driver, lost, revisionLink(name, digest), digest);
+    if (gone) damage(digest);
+    // Where it was not put aside, what lies there is not what it was, or cannot be read.
+    const manifest = gone ? undefined : await findManifest(driver, name, digest);
     for (const child of manifest?.children ?? []) {
       parents.set(child, [...(parents.get(child) ?? []), digest]);
       // It may have been found before.
       if (damaged.has(child)) damage(digest);
     }
-    if (await isLost(driver, lost, revisionLink(name, digest), digest)) damage(digest);
     for (const content of [...(manifest?.blobs ?? []), ...(manifest?.children ?? [])]) {
       if (await isLost(driver, lost, layerLink(name, content), content)) damage(digest);
     }

@@ -24,6 +24,8 @@ export interface ScrubOptions {
   readonly rate: number;
   /** From the start, though a scrub was broken off. */
   readonly restart?: boolean;
+  /** Nothing is changed: rotten blobs stay where they are, and no position is kept. It reads all from the start. */
+  readonly readOnly?: boolean;
   /** Breaks it off; the next one goes on from there. */
   readonly signal: AbortSignal;
   /** Is told of each blob that was read. */
@@ -41,7 +43,7 @@ export interface ScrubResult {
   /** False: it was broken off. */
   readonly finished: boolean;
   readonly read: ScrubCount;
-  /** Blobs that were moved to the quarantine. */
+  /** Blobs that were moved to the quarantine, or would have been. */
   readonly rotten: readonly Digest[];
   /** Whole blobs that lay in the quarantine, and are back. */
   readonly restored: readonly Digest[];
@@ -57,6 +59,7 @@ export interface ScrubResult {
  *
  *   read rotten, push, read again      A blob is believed to be rotten only when it was read twice.
  *   read rotten twice, push, move      The whole blob is moved. What was moved is read again, and put back.
+ *   copied, push, deleted              Where a move is no rename, it deletes what it has copied, not what came since.
  *   moved whole, push, put back        One whole blob replaces another.
  *   moved whole, pull                  The blob is unknown for as long as it takes to read it again.
  *   moved whole, crash                 The next scrub puts it back: as it starts it reads what lies in the quarantine. A
@@ -100,24 +103,29 @@ class Scrub {
 
   /** False: it was broken off. */
   async #finish(): Promise<boolean> {
-    let position = this.#options.restart === true ? '' : await this.#position();
+    const { restart = false, readOnly = false } = this.#options;
+    let position = restart || readOnly ? '' : await this.#position();
     try {
-      await this.#tidyQuarantine();
+      if (!readOnly) await this.#tidyQuarantine();
       let savedAt = performance.now();
       for await (const { key } of this.#driver.walk(blobsFolder, position)) {
         await this.#check(key);
         position = key;
         if (performance.now() - savedAt < savedEvery) continue;
-        await this.#driver.put(scrubKey, Buffer.from(position));
+        await this.#save(position);
         savedAt = performance.now();
       }
     } catch (error) {
       if (!this.#options.signal.aborted) throw error;
-      await this.#driver.put(scrubKey, Buffer.from(position));
+      await this.#save(position);
       return false;
     }
-    await this.#driver.delete(scrubKey);
+    if (!readOnly) await this.#driver.delete(scrubKey);
     return true;
+  }
+
+  async #save(position: string): Promise<void> {
+    if (this.#options.readOnly !== true) await this.#driver.put(scrubKey, Buffer.from(position));
   }
 
   async #position(): Promise<string> {
@@ -140,13 +148,18 @@ class Scrub {
       return;
     }
     if ((await this.#condition(key, digest)) === 'rotten' && (await this.#condition(key, digest)) === 'rotten') {
-      const aside = quarantineKey(digest);
-      const moved = await this.#driver.move(key, aside);
-      if (moved && (await this.#condition(aside, digest)) === 'whole') await this.#restore(digest);
-      else if (moved) this.#rotten.push(digest);
+      if (this.#options.readOnly === true) this.#rotten.push(digest);
+      else await this.#putAside(key, digest);
     }
     this.#read = { ...this.#read, blobs: this.#read.blobs + 1 };
     this.#options.onBlob?.(digest, this.#read);
+  }
+
+  async #putAside(key: string, digest: Digest): Promise<void> {
+    const aside = quarantineKey(digest);
+    if (!(await this.#driver.move(key, aside))) return;
+    if ((await this.#condition(aside, digest)) === 'whole') await this.#restore(digest);
+    else this.#rotten.push(digest);
   }
 
   async #restore(digest: Digest): Promise<void> {

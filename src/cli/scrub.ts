@@ -5,7 +5,7 @@ import { loadConfig } from '../config.ts';
 import { parseSize } from '../config/values.ts';
 import { escapeControls } from '../escape.ts';
 import { openDriver } from '../open-driver.ts';
-import { type Command, CommandError, UsageError } from './command.ts';
+import { type Command, UsageError } from './command.ts';
 import { parseOptions } from './options.ts';
 import { print } from './print.ts';
 import { catchEndSignals } from './signals.ts';
@@ -15,7 +15,8 @@ const usage = `Usage: shiplog scrub [OPTIONS]
 
 Reads every blob in the storage that the configuration names, which a server may use meanwhile. One whose content is not
 what its digest says is put aside: then the next push of its image sends it again. Says which tags need such blobs, and
-exits with 1 if there are any. Broken off (by SIGTERM or Ctrl-C), it goes on from there the next time.
+exits with 1 if there are any. Broken off (by SIGTERM or Ctrl-C), it goes on from there the next time. With
+storage.read_only it reads and tells the same, all from the start, and changes nothing.
 
   --rate SIZE    read so much a second at most (50MiB)
   --restart      start again, though it was broken off
@@ -43,7 +44,7 @@ export const scrub: Command = async ({ args, env, stdout, stderr }) => {
   const rate = parseSize(values.rate) ?? 0;
   if (rate === 0) throw new UsageError(`--rate: expected a size such as 50MiB, not ${values.rate}\n\n${usage}`);
   const config = loadConfig({ file: values.config, env });
-  if (config.storage.read_only) throw new CommandError('storage.read_only is true, so nothing can be put aside');
+  const readOnly = config.storage.read_only;
 
   using ending = catchEndSignals();
   await using driver = await openDriver(config);
@@ -51,12 +52,14 @@ export const scrub: Command = async ({ args, env, stdout, stderr }) => {
   const result = await scrubStore(driver, {
     rate,
     restart: values.restart,
+    readOnly,
     signal: ending.signal,
     onBlob: (digest, read) => progress?.show(digest, read),
   });
   progress?.clear();
   const lost = await lostBlobs(driver);
-  await print(stdout, report(result, lost, await findDamage(driver, lost)));
+  const damage = await findDamage(driver, readOnly ? lost.union(new Set(result.rotten)) : lost);
+  await print(stdout, report(result, { lost, damage, readOnly }));
   return lost.size > 0 || result.rotten.length > 0 ? 1 : 0;
 };
 
@@ -87,13 +90,23 @@ function countOf({ blobs, bytes }: ScrubCount): string {
   return `${blobs} blobs, ${String(new Size(bytes))}`;
 }
 
-function report(result: ScrubResult, lost: ReadonlySet<Digest>, damage: readonly DamagedRepository[]): string {
-  const end = result.finished ? 'finished' : 'broken off; the next scrub goes on from here';
+/** How the store is after a scrub. */
+interface State {
+  readonly lost: ReadonlySet<Digest>;
+  readonly damage: readonly DamagedRepository[];
+  readonly readOnly: boolean;
+}
+
+function report(result: ScrubResult, { lost, damage, readOnly }: State): string {
+  const next = readOnly ? 'begins anew' : 'goes on from here';
+  const end = result.finished ? 'finished' : `broken off; the next scrub ${next}`;
   const lines = [`${end}: ${countOf(result.read)} read, ${result.rotten.length} rotten`];
+  if (readOnly) lines.push('nothing is put aside or put back: storage.read_only is true');
   for (const digest of result.restored) lines.push(`whole, and back in its place: ${digest}`);
   for (const key of result.odd) lines.push(`no blob by its name, and left alone: ${escapeControls(key)}`);
   for (const digest of result.rotten) {
-    if (!lost.has(digest)) lines.push(`rotten, and healed by a push: ${digest}`);
+    if (readOnly) lines.push(`rotten, and left where it is: ${digest}`);
+    else if (!lost.has(digest)) lines.push(`rotten, and healed by a push: ${digest}`);
   }
   for (const digest of lost) lines.push(`rotten, and put aside until it is pushed again: ${digest}`);
   for (const { name, tags, untagged } of damage) {

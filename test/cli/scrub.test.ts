@@ -58,6 +58,25 @@ test('it says what is rotten and which tags are hurt, with 1, until they are pus
   expect(await readFile(fileOf(digest))).toEqual(bytes);
 });
 
+test('of storage that is read-only all is read and told, with 1 for what is rotten, and nothing is moved', async () => {
+  const { digest, bytes } = pushed.layers[0] ?? pushed.config;
+  const readOnly = { ...env, SHIPLOG_STORAGE_READ_ONLY: 'true' };
+  const note = 'nothing is put aside or put back: storage.read_only is true';
+  const sound = await shiplog(['scrub'], readOnly);
+  expect([sound.code, ...sound.stdout.split('\n').slice(1)]).toEqual([0, note, '']);
+  const rotten = Buffer.alloc(bytes.length);
+  await writeFile(fileOf(digest), rotten);
+  const found = await shiplog(['scrub'], readOnly);
+  expect([found.code, ...found.stdout.split('\n').slice(1)]).toEqual([
+    1,
+    note,
+    `rotten, and left where it is: ${digest}`,
+    'hurt, and to be pushed again: team/web:1.4',
+    '',
+  ]);
+  expect(await readFile(fileOf(digest))).toEqual(rotten);
+});
+
 test('what is no blob by its name is told of, and is no failure', async () => {
   await writeFile(`${fileOf(pushed.config.digest)}.tmp`, 'x');
   const { code, stdout } = await shiplog(['scrub'], env);
@@ -82,10 +101,9 @@ test('a signal breaks it off, and the next one goes on', async () => {
 });
 
 test.each([
-  ['a rate that is none', ['--rate', 'fast'], {}, 2, '--rate: expected a size'],
-  ['a rate of nothing', ['--rate', '0B'], {}, 2, '--rate: expected a size'],
-  ['storage that is read-only', [], { SHIPLOG_STORAGE_READ_ONLY: 'true' }, 1, 'storage.read_only'],
-])('%s is told of', async (_what, args, more, code, message) => {
-  const outcome = await shiplog(['scrub', ...args], { ...env, ...more });
+  ['a rate that is none', ['--rate', 'fast'], 2, '--rate: expected a size'],
+  ['a rate of nothing', ['--rate', '0B'], 2, '--rate: expected a size'],
+])('%s is told of', async (_what, args, code, message) => {
+  const outcome = await shiplog(['scrub', ...args], env);
   expect(outcome).toMatchObject({ code, stdout: '', stderr: expect.stringContaining(message) });
 });

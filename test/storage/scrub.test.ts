@@ -115,6 +115,28 @@ describe('a rotten blob', () => {
     expect(await lostBlobs(driver)).toEqual(new Set([layer.digest]));
   });
 
+  test('stays where it is, told of, when nothing may be changed', async () => {
+    const { files, driver } = await tree();
+    const spot = new RegExp(`/blobs/.*(?:${layer.digest.slice(7)}|${three.manifest.digest.slice(7)})`);
+    await driver.put(scrubKey, Buffer.from(`${key(layer)}~`));
+    await driver.put(quarantineKey(parseDigest(two.config.digest)), two.config.bytes);
+    files.before(({ op, path }) => (op === 'read' && spot.test(path) ? fault('EIO', op, path) : undefined));
+    const before = files.files();
+    const rotten = [layer.digest, three.manifest.digest].map(parseDigest);
+    const result = await run(driver, { readOnly: true });
+    expect(result).toMatchObject({ finished: true, read: { blobs: 9 }, restored: [] });
+    expect(new Set(result.rotten)).toEqual(new Set(rotten));
+    expect(await findDamage(driver, new Set(rotten))).toEqual([
+      { name: 'a', tags: ['v1'], untagged: [] },
+      { name: 'b', tags: ['v1'], untagged: [] },
+    ]);
+    const ending = new AbortController();
+    const onBlob = (): void => ending.abort();
+    const broken = await run(driver, { readOnly: true, rate: 1, signal: ending.signal, onBlob });
+    expect(broken.finished).toBe(false);
+    expect(files.files()).toEqual(before);
+  });
+
   test('by sha512 is found too', async () => {
     const { files, driver, store } = await tree();
     const digest = sha512(layer.bytes);
