@@ -11,9 +11,9 @@ import { upload } from './upload.ts';
 export interface ClientOptions {
   readonly config: Config;
   readonly env: NodeJS.ProcessEnv;
-  /** `--url`; else `$SHIPLOG_URL`, else the configured listener. */
+  /** `--url`; else `$SHIPLOG_URL`, else the configured listener. A user and a password in it are a log-in. */
   readonly url: string | undefined;
-  /** `--user name:password`; else `$SHIPLOG_USER` and `$SHIPLOG_PASSWORD`, else the key that the server left. */
+  /** `--user name:password`; else the URL's, else `$SHIPLOG_USER` and `$SHIPLOG_PASSWORD`, else the key that the server left. */
   readonly user: string | undefined;
 }
 
@@ -26,7 +26,8 @@ export const clientOptions = {
 
 /** What `--help` says of them. */
 export const clientUsage = `  --url URL            the server; else $SHIPLOG_URL, else the configured one
-  --user NAME:PASSWORD the log-in; else $SHIPLOG_USER and $SHIPLOG_PASSWORD; not needed on the server's machine
+  --user NAME:PASSWORD the log-in; else the URL's, else $SHIPLOG_USER and $SHIPLOG_PASSWORD; not needed on the server's
+                       machine
   --config FILE        the configuration file
 `;
 
@@ -42,8 +43,8 @@ export interface Ask {
 /** Asks a running server. @throws {CommandError} which says what to do. */
 export async function ask(path: string, options: ClientOptions, request: Ask = {}): Promise<Response> {
   const { method = 'GET', headers, body, also = [] } = request;
-  const base = baseUrl(options);
-  const authorization = await authorize(base, options);
+  const { base, login } = findServer(options);
+  const authorization = await authorize(base, login, options);
   const url = new URL(path, base);
   let answer: Response;
   try {
@@ -68,21 +69,39 @@ export async function ask(path: string, options: ClientOptions, request: Ask = {
   );
 }
 
-function baseUrl({ url, env, config }: ClientOptions): URL {
+/** Where the server is, and the log-in that its URL had: it is in no URL that is asked or told of. */
+function findServer({ url, env, config }: ClientOptions): { base: URL; login: string } {
   const text = url ?? env['SHIPLOG_URL'];
   if (text === undefined || text === '') {
     const { host, port } = config.http.listen;
     const wildcards: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
-    return new URL(`http://${formatAddress({ host: wildcards[host] ?? host, port })}`);
+    return { base: new URL(`http://${formatAddress({ host: wildcards[host] ?? host, port })}`), login: '' };
   }
   if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol)) {
-    throw new UsageError(`expected a URL such as http://127.0.0.1:5000, not ${text}`);
+    const shown = text.replace(/^(\w+:\/\/)?.*@/s, '$1…@');
+    throw new UsageError(`expected a URL such as http://127.0.0.1:5000, not ${shown}`);
   }
-  return new URL(text);
+  const base = new URL(text);
+  const [name, password] = [decode(base.username), decode(base.password)];
+  base.username = '';
+  base.password = '';
+  return { base, login: password === '' ? name : `${name}:${password}` };
 }
 
-async function authorize(base: URL, { config, env, url, user }: ClientOptions): Promise<string | undefined> {
-  const login = user ?? env['SHIPLOG_USER'] ?? '';
+function decode(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch (cause) {
+    throw new UsageError("a % in the user or the password of the server's URL is written as %25", { cause });
+  }
+}
+
+async function authorize(
+  base: URL,
+  urlLogin: string,
+  { config, env, url, user }: ClientOptions,
+): Promise<string | undefined> {
+  const login = user ?? (urlLogin === '' ? (env['SHIPLOG_USER'] ?? '') : urlLogin);
   if (login !== '') {
     const colon = login.indexOf(':');
     const name = colon < 0 ? login : login.slice(0, colon);
