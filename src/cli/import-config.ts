@@ -7,7 +7,8 @@ import { parseOptions } from './options.ts';
 const usage = `Usage: shiplog import-config [config.yml] > shiplog.yml
 
 Translates a configuration of registry:2 or distribution v3, and its REGISTRY_… variables in the environment, which win.
-Without a file it starts from the one in registry:2's image. What has no counterpart is listed in comments, with why.
+Without a file it starts from the one in registry:2's image. What has no counterpart is listed in comments, with why;
+what matters of it is told on stderr too.
 `;
 
 /** What matters of the file in registry:2's image. */
@@ -30,8 +31,7 @@ export const importConfig: Command = async ({ args, env, stdout, stderr }) => {
   const [file, ...more] = positionals;
   if (more.length > 0) throw new UsageError(`give one file at most\n\n${usage}`);
   try {
-    const text = file === undefined ? imageDefaults : await readFile(file, 'utf8');
-    const translation = translate(new RegistrySettings(text, env));
+    const translation = translate(new RegistrySettings(await read(file), env));
     stdout.write(translation.text);
     for (const advice of translation.advice) stderr.write(`${advice}\n`);
     return 0;
@@ -41,3 +41,14 @@ export const importConfig: Command = async ({ args, env, stdout, stderr }) => {
     throw error;
   }
 };
+
+async function read(file: string | undefined): Promise<string> {
+  if (file === undefined) return imageDefaults;
+  try {
+    return await readFile(file, 'utf8');
+  } catch (cause) {
+    throw new CommandError(`${file} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      cause,
+    });
+  }
+}

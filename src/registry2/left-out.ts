@@ -6,12 +6,7 @@ const reasons: readonly [start: string, why: string][] = [
   ['storage.maintenance.uploadpurging', 'uploads that nobody goes on with end by themselves: storage.upload_expiry'],
   ['storage.filesystem.maxthreads', 'there is no such limit'],
   ['storage.tag', 'there is no such limit'],
-  ['storage.redirect', 'blobs are always sent by the server itself'],
-  ['storage.inmemory', 'images are kept on disk or in a bucket of S3'],
-  ['storage.azure', 'images are kept on disk or in a bucket of S3; copy them with: skopeo sync'],
-  ['storage.gcs', 'images are kept on disk or in a bucket of S3; copy them with: skopeo sync'],
-  ['storage.swift', 'images are kept on disk or in a bucket of S3; copy them with: skopeo sync'],
-  ['storage.oss', 'images are kept on disk or in a bucket of S3; copy them with: skopeo sync'],
+  ['storage.redirect', 'blobs are sent by the server itself, unless storage.s3.redirect is set'],
   ['storage.s3.skipverify', 'certificates are always verified; give those that sign the server’s in storage.s3.ca'],
   ['storage.s3.sessiontoken', 'credentials that end are found where the AWS SDK looks for them: leave out both keys'],
   ['storage.s3', 'parts, copies, signatures and the like are chosen by themselves'],
@@ -44,11 +39,29 @@ const reasons: readonly [start: string, why: string][] = [
   ['reporting', 'errors are in the log'],
 ];
 
+/** Sections whose loss nobody but the server would notice. */
+const harmless = new Set(
+  `version log storage.cache storage.maintenance.uploadpurging storage.filesystem.maxthreads storage.tag
+   storage.redirect storage.s3 auth.htpasswd.realm http.secret http.relativeurls http.debug http.http2 http.h2c redis
+   health catalog reporting`.split(/\s+/),
+);
+
+/** What becomes of a setting that has no counterpart. */
+export interface LeftOut {
+  /** What it is a part of, such as `http.tls` of `http.tls.key`: its whole path where nothing is known of it. */
+  readonly section: string;
+  readonly why: string;
+  /** Whether the registry is another one without it, for clients or for who may do what. */
+  readonly matters: boolean;
+}
+
 /** Why a setting is left out; undefined: nothing is lost by it. */
-export function reasonFor(path: string): string | undefined {
+export function reasonFor(path: string): LeftOut | undefined {
   // The driver has had other names.
   const known = path.replace(/^storage\.s3(?:aws|goamz)\./, 'storage.s3.');
-  const [, why = 'there is nothing like it'] =
-    reasons.find(([start]) => known === start || known.startsWith(`${start}.`)) ?? [];
-  return why === '' ? undefined : why;
+  const [section, why] = reasons.find(([start]) => known === start || known.startsWith(`${start}.`)) ?? [
+    path,
+    'there is nothing like it',
+  ];
+  return why === '' ? undefined : { section, why, matters: !harmless.has(section) };
 }

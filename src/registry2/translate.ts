@@ -2,14 +2,14 @@ import { isAbsolute } from 'node:path';
 import { stringify } from 'yaml';
 import { configSchema, contradictions, packageRoot } from '../config/schema.ts';
 import { escapeControls } from '../escape.ts';
-import { reasonFor } from './left-out.ts';
+import { type LeftOut, reasonFor } from './left-out.ts';
 import { type RegistrySettings, SettingsError } from './settings.ts';
 
 /** A configuration of shiplog. */
 export interface Translation {
   /** As a file; what could not be translated stands in its comments. */
   readonly text: string;
-  /** What is to be done beside. */
+  /** What matters of what could not be translated, and what is to be done beside. */
   readonly advice: readonly string[];
 }
 
@@ -22,8 +22,8 @@ export function translate(from: RegistrySettings): Translation {
   auth(from, to);
   storage(from, to);
   for (const path of from.left()) {
-    const why = reasonFor(path);
-    if (why !== undefined) to.leaveOut(path, why);
+    const reason = reasonFor(path);
+    if (reason !== undefined) to.leaveOut(path, reason);
   }
   return to.finish();
 }
@@ -63,7 +63,10 @@ function storage(from: RegistrySettings, to: Target): void {
   } else if (/^s3(?:aws|goamz)?$/.test(driver)) {
     s3(from, to, `storage.${driver}`);
   } else {
-    to.advise(`images in storage.${driver} cannot be read where they are; copy them: skopeo sync`);
+    throw new SettingsError(
+      `there is no storage.${escapeControls(driver)} here: images are kept on disk or in a bucket of S3; copy them there ` +
+        '(skopeo sync), and take the driver out of the configuration',
+    );
   }
 }
 
@@ -97,6 +100,8 @@ class Target {
   /** Key → the path that it came from. */
   readonly #origins = new Map<string, string>();
   readonly #leftOut: string[] = [];
+  /** What matters of it, each section once. */
+  readonly #missing = new Set<string>();
   readonly #advice: string[] = [];
 
   /** Sets a key, if there is a value for it. */
@@ -108,8 +113,9 @@ class Target {
     section(this.#tree, parts).set(name, value);
   }
 
-  leaveOut(path: string, why: string): void {
+  leaveOut(path: string, { section, why, matters }: LeftOut): void {
     this.#leftOut.push(escapeControls(`${path}: ${why}`));
+    if (matters) this.#missing.add(escapeControls(`left out: ${section}: ${why}`));
   }
 
   advise(text: string): void {
@@ -121,7 +127,8 @@ class Target {
     const checked = configSchema(packageRoot).safeParse(toObject(this.#tree));
     for (const { path, message } of checked.error?.issues ?? []) {
       const key = path.join('.');
-      this.leaveOut(this.#origins.get(key) ?? key, `it cannot be ${key}: ${message}`);
+      const origin = this.#origins.get(key) ?? key;
+      this.leaveOut(origin, { section: origin, why: `it cannot be ${key}: ${message}`, matters: true });
       section(this.#tree, path.slice(0, -1).map(String)).delete(String(path.at(-1)));
     }
     for (const { key, message } of checked.success ? contradictions(checked.data) : []) {
@@ -136,7 +143,7 @@ class Target {
         '# Translated from a configuration of registry:2. Where that ran in a container, paths are those of the container.\n' +
         stringify(toObject(this.#tree)) +
         (leftOut === '' ? '' : `# Left out:\n${leftOut}`),
-      advice: this.#advice,
+      advice: [...this.#missing, ...this.#advice],
     };
   }
 }

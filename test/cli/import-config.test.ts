@@ -203,8 +203,44 @@ test.each<[what: string, text: string, stderr: RegExp]>([
   });
 });
 
-test('a driver that shiplog does not have is told', async () => {
-  const { text, stderr } = await translate('version: 0.1\nstorage: { gcs: { bucket: images } }\n');
-  expect(leftOut(text)).toEqual([expect.stringMatching(/^storage\.gcs\.bucket: /)]);
-  expect(stderr).toContain('images in storage.gcs cannot be read where they are');
+test('what matters of what is left out is told on stderr too, a line each; what does not is not', async () => {
+  const { stderr } = await translate(`
+    version: 0.1
+    log: { level: info, fields: { service: registry } }
+    storage: { filesystem: { rootdirectory: /a }, cache: { blobdescriptor: inmemory } }
+    http: { host: 'https://registry.corp/docker', tls: { certificate: /c, key: /k }, secret: x, debug: { addr: ':1' } }
+    auth: { htpasswd: { realm: x, path: /users } }
+    proxy: { remoteurl: https://registry-1.docker.io, username: hidden }
+    notifications: { endpoints: [{ name: a, url: hidden }] }
+    health: { storagedriver: { enabled: true } }
+    policy: { repository: { classes: [image] } }
+  `);
+  expect(stderr.trimEnd().split('\n')).toEqual([
+    expect.stringMatching(/^left out: http\.tls: let a proxy in front/),
+    expect.stringMatching(/^left out: proxy: it is no mirror/),
+    expect.stringMatching(/^left out: notifications: there are no/),
+    expect.stringMatching(/^left out: policy\.repository\.classes\.0: there is nothing like it/),
+    expect.stringMatching(/^left out: http\.host: it cannot be http\.public_url: /),
+  ]);
 });
+
+test('a file that cannot be read is named', async () => {
+  for (const file of [join(folder, 'nope'), folder]) {
+    expect(await shiplog(['import-config', file])).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringMatching(new RegExp(`^shiplog: ${file} cannot be read: E\\w+: `)),
+    });
+  }
+});
+
+test.each(['azure', 'gcs', 'swift', 'oss', 'inmemory'])(
+  'the driver %s, which shiplog lacks, is refused',
+  async (driver) => {
+    const file = join(folder, 'config.yml');
+    await writeFile(file, `version: 0.1\nstorage: { ${driver}: { container: images } }\n`);
+    const refused = { code: 1, stdout: '', stderr: expect.stringContaining(`there is no storage.${driver} here`) };
+    expect(await shiplog(['import-config', file])).toMatchObject(refused);
+    expect(await shiplog(['import-config'], { REGISTRY_STORAGE: driver })).toMatchObject(refused);
+  },
+);
