@@ -102,17 +102,16 @@ export class S3Content {
     }
   }
 
+  /** All bytes. What is in memory goes into an object first, for it may have to make room meanwhile. */
   async *read(): AsyncGenerator<Uint8Array, void, void> {
-    await this.settle();
+    const held = await this.store();
     if (this.#multipart !== undefined) throw new Error('parts of a multipart upload cannot be read');
-    for (const key of partKeys(this.#id, this.#held.parts)) {
+    for (const key of partKeys(this.#id, held.parts)) {
       yield* readObject(this.#bucket, key, { start: 0, end: partSize - 1 });
     }
-    const fill = this.#fill;
-    for (const { key, size } of fill?.from === 0 ? [] : placePieces(this.#id, this.#held)) {
+    for (const { key, size } of placePieces(this.#id, held)) {
       yield* readObject(this.#bucket, key, { start: 0, end: size - 1 });
     }
-    if (fill !== undefined) yield fill.bytes.subarray(fill.from, fill.length);
   }
 
   /** Waits for what is being sent. If that fails, it and what follows it is given up, and `failure` says why. */

@@ -67,8 +67,9 @@ export class S3Lease implements UploadLease, Filler {
     });
   }
 
-  read(): AsyncIterable<Uint8Array> {
-    return this.#content.read();
+  async *read(): AsyncGenerator<Uint8Array, void, void> {
+    await this.#spilling;
+    yield* this.#content.read();
   }
 
   async save(note: string): Promise<void> {

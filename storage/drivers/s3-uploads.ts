@@ -109,7 +109,10 @@ export class S3Uploads implements UploadArea, AsyncDisposable {
       const taken = await replaceRecord(this.#bucket, id, record, etag);
       if (taken === undefined) continue;
       const lease = new S3Lease(this.#context, { id, record, etag: taken, left, target });
-      if (inherits) older.forget();
+      if (inherits) {
+        older.forget();
+        this.#context.buffers.touch(lease);
+      }
       this.#live.set(id, lease);
       return lease;
     }

@@ -438,6 +438,23 @@ describe('memory', () => {
     }
   }, 60_000);
 
+  test('who takes an upload over with its memory, and is silent, makes room too', async () => {
+    const silent: UploadLease[] = [];
+    for (let number = 0; number < 12; number += 1) {
+      await driver.uploads.create(`u${number}`, '');
+      await (await take(driver, `u${number}`)).append([Buffer.from('left')]);
+      silent.push(await take(driver, `u${number}`));
+    }
+    await driver.uploads.create('late', '');
+    const late = await take(driver, 'late');
+    await late.append([Buffer.from('late')]);
+    await late.abort();
+    for (const lease of silent) {
+      expect(await collect(lease.read())).toEqual(Buffer.from('left'));
+      await lease.abort();
+    }
+  });
+
   test('many uploads at once that each want more than their share all come to their end', async () => {
     const bytes = random(5).bytes(2 * part + 10);
     const work = Array.from({ length: 24 }, async (_, number) => {
