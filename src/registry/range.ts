@@ -1,10 +1,13 @@
 import type { ByteRange } from '../../storage/store.ts';
 
+/** Ranges of one answer: podman asks for no more (containers/storage, `maxNumberMissingChunks`). */
+const mostRanges = 1024;
+
 /**
  * Reads a Range field for content of `size` bytes (RFC 9110, section 14). An empty list means that no range of it can
  * be had: 416. Undefined means that the field is to be ignored, so that the whole content is the answer: the field is
- * no list of byte ranges, or its ranges together ask for more than the whole (section 14.2 allows it, against clients
- * that multiply the work by overlapping ranges).
+ * no list of byte ranges, or there are too many of them, or they ask for more than the whole together (section 14.2 allows
+ * it, against clients that multiply the work by small or overlapping ranges).
  */
 export function parseRange(field: string, size: number): ByteRange[] | undefined {
   const list = /^bytes=(.*)$/i.exec(field)?.[1];
@@ -24,7 +27,7 @@ export function parseRange(field: string, size: number): ByteRange[] | undefined
     if (start > end) continue;
     ranges.push({ start, end });
     total += end - start + 1;
-    if (total > size) return undefined;
+    if (total > size || ranges.length > mostRanges) return undefined;
   }
   return ranges;
 }

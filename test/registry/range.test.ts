@@ -45,6 +45,9 @@ const table: readonly [field: string, size: number, ranges: readonly [number, nu
   ['bytes=0x1-2', 10, undefined],
   ['lines=1-2', 10, undefined],
   ['1-2', 10, undefined],
+  // Many at once.
+  [`bytes=${'0-0,'.repeat(1024)}`, 2000, Array.from({ length: 1024 }, () => [0, 0] as const)],
+  [`bytes=${'0-0,'.repeat(1025)}`, 2000, undefined],
   // More than the whole is asked for.
   ['bytes=0-,0-,0-', 10, undefined],
   ['bytes=0-5,4-9', 10, undefined],
