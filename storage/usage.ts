@@ -1,6 +1,6 @@
 import { type Digest, isDigest } from './digest.ts';
 import type { Driver } from './driver.ts';
-import { blobOfKey, repositoriesFolder, rootFolder } from './layout.ts';
+import { blobOfKey, repositoriesFolder, rootFolder, uploadsFolder } from './layout.ts';
 import { readLink } from './links.ts';
 
 /** What a repository's blobs, manifests among them, take. In bytes. */
@@ -19,7 +19,9 @@ export interface Usage {
   readonly blobs: number;
   /** Of them, those that no repository has. */
   readonly unreferenced: number;
-  /** Links, unfinished uploads, and what else is the store's own. */
+  /** Unfinished uploads, as far as they are among the keys. */
+  readonly uploads: number;
+  /** Links, and what else is the store's own. */
   readonly other: number;
 }
 
@@ -42,7 +44,7 @@ interface Counter {
 export async function measureUsage(driver: Driver): Promise<Usage> {
   const blobs = new Map<Digest, Blob>();
   const counters = new Map<string, Counter>();
-  let other = 0;
+  let [uploads, other] = [0, 0];
   // Of the repository that is being walked, whose links lie side by side.
   let [current, counted] = ['', new Set<Digest>()];
   // In byte order: the store's own first, then all blobs, then the repositories.
@@ -50,6 +52,10 @@ export async function measureUsage(driver: Driver): Promise<Usage> {
     const content = blobOfKey(key);
     if (content !== undefined) {
       blobs.set(content, { size });
+      continue;
+    }
+    if (key.startsWith(`${uploadsFolder}/`)) {
+      uploads += size;
       continue;
     }
     other += size;
@@ -69,6 +75,7 @@ export async function measureUsage(driver: Driver): Promise<Usage> {
     repositories: [...counters.values()].toSorted((one, other) => (one.name < other.name ? -1 : 1)),
     blobs: sum(all),
     unreferenced: sum(all.filter(({ owner }) => owner === undefined)),
+    uploads,
     other,
   };
 }

@@ -46,8 +46,8 @@ export const du: Command = async ({ args, env, stdout }) => {
 function asJson(repositories: readonly RepositoryUsage[], totals: Usage | undefined): string {
   const lines: object[] = repositories.map(({ name, own, shared }) => ({ repository: name, own, shared }));
   if (totals !== undefined) {
-    const { blobs, unreferenced, other } = totals;
-    lines.push({ blobs, unreferenced, other });
+    const { blobs, unreferenced, uploads, other } = totals;
+    lines.push({ blobs, unreferenced, uploads, other });
   }
   return lines.map((line) => `${renderJson(line)}\n`).join('');
 }
@@ -61,11 +61,12 @@ function asText(repositories: readonly RepositoryUsage[], totals: Usage | undefi
   ]);
   const table = renderTable(['OWN', 'SHARED', 'TOGETHER', 'REPOSITORY'], rows);
   if (totals === undefined) return table;
-  const [blobs, unreferenced, other] = [totals.blobs, totals.unreferenced, totals.other].map((bytes) =>
+  const { blobs, unreferenced, uploads, other } = totals;
+  const [all, nobodys, unfinished, rest] = [blobs, unreferenced, uploads, other].map((bytes) =>
     String(new Size(bytes)),
   );
   return (
-    `${table}\n${blobs} in blobs, each counted once, of which ${unreferenced} belong to no repository; ` +
-    `${other} in links, unfinished uploads and the like\n`
+    `${table}\n${all} in blobs, each counted once, of which ${nobodys} belong to no repository; ` +
+    `${unfinished} in unfinished uploads; ${rest} in links and the like\n`
   );
 }

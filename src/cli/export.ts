@@ -5,7 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import { loadConfig } from '../config.ts';
 import { escapeControls } from '../escape.ts';
 import { parsePlatform } from '../images/platforms.ts';
-import { parseReference } from '../images/reference.ts';
+import { faultOfCase, parseReference } from '../images/reference.ts';
 import { writeTar } from '../images/tar-writer.ts';
 import { archiveFiles } from '../images/write-archive.ts';
 import { hasCode } from '../system-error.ts';
@@ -43,7 +43,7 @@ export const exportImage: Command = async ({ args, env, stdout, stderr }) => {
   const [text = '', ...more] = positionals;
   const target = parseReference(text);
   if (target?.reference === undefined || more.length > 0) {
-    throw new UsageError(`give one image, as REPO:TAG or REPO@DIGEST\n\n${usage}`);
+    throw new UsageError(`${faultOfCase(text)}give one image, as REPO:TAG or REPO@DIGEST\n\n${usage}`);
   }
   const platform = values.platform === undefined ? undefined : parsePlatform(values.platform);
   if (values.platform !== undefined && platform === undefined) {

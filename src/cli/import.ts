@@ -6,7 +6,7 @@ import { loadConfig } from '../config.ts';
 import { escapeControls } from '../escape.ts';
 import { place, type Placement } from '../images/placement.ts';
 import { type ArchivedManifest, readImages } from '../images/read-archive.ts';
-import { formatReference, parseReference } from '../images/reference.ts';
+import { faultOfCase, formatReference, parseReference } from '../images/reference.ts';
 import { openTar } from '../images/tar-reader.ts';
 import { type ClientOptions, clientOptions, clientUsage } from './client.ts';
 import { type Command, UsageError } from './command.ts';
@@ -40,7 +40,9 @@ export const importImages: Command = async ({ args, env, stdin, stdout, stderr }
   const [name, ...more] = positionals;
   const target = name === undefined ? undefined : parseReference(name);
   if (more.length > 0 || (name !== undefined && (target === undefined || isDigestReference(target.reference)))) {
-    throw new UsageError(`give one name at most, as REPO or REPO:TAG, without the registry's host\n\n${usage}`);
+    throw new UsageError(
+      `${faultOfCase(name ?? '')}give one name at most, as REPO or REPO:TAG, without the registry's host\n\n${usage}`,
+    );
   }
   if (values.input === undefined && stdin.isTTY === true) {
     throw new UsageError('no archive comes from a terminal: give one to stdin (< image.tar), or -i FILE');

@@ -1,7 +1,7 @@
 import { loadConfig } from '../config.ts';
 import { escapeControls } from '../escape.ts';
 import { describe, type Description } from '../images/describe.ts';
-import { parseReference } from '../images/reference.ts';
+import { faultOfCase, parseReference } from '../images/reference.ts';
 import { manifestLimit } from '../../storage/manifest.ts';
 import { isTag } from '../../storage/names.ts';
 import { parallel } from '../../storage/parallel.ts';
@@ -46,7 +46,7 @@ export const ls: Command = async ({ args, env, stdout }) => {
   const [name] = positionals;
   const target = name === undefined ? undefined : parseReference(name);
   if (name !== undefined && (target === undefined || target.reference !== undefined)) {
-    throw new UsageError(`expected a repository such as team/web, not ${name}\n\n${usage}`);
+    throw new UsageError(`${faultOfCase(name)}expected a repository such as team/web, not ${name}\n\n${usage}`);
   }
   const server = { config: loadConfig({ file: values.config, env }), env, url: values.url, user: values.user };
   if (target === undefined) {

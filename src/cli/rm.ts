@@ -1,5 +1,5 @@
 import { loadConfig } from '../config.ts';
-import { formatReference, parseReference } from '../images/reference.ts';
+import { faultOfCase, formatReference, parseReference } from '../images/reference.ts';
 import { isByDigest, isTag, type Tag } from '../../storage/names.ts';
 import { parallel } from '../../storage/parallel.ts';
 import { clientOptions, clientUsage } from './client.ts';
@@ -31,7 +31,7 @@ export const rm: Command = async ({ args, env, stdout }) => {
   const [text = '', ...more] = positionals;
   const target = parseReference(text);
   if (target?.reference === undefined || more.length > 0) {
-    throw new UsageError(`give one image, as REPO:TAG or REPO@DIGEST\n\n${usage}`);
+    throw new UsageError(`${faultOfCase(text)}give one image, as REPO:TAG or REPO@DIGEST\n\n${usage}`);
   }
   const server = { config: loadConfig({ file: values.config, env }), env, url: values.url, user: values.user };
   const repository = new Repository(target.repository, server);
@@ -41,7 +41,9 @@ export const rm: Command = async ({ args, env, stdout }) => {
   const tags = isByDigest(reference) ? await tagsOf(repository, reference) : [];
   const digest = await repository.resolve(reference);
   if (digest === undefined || !(await repository.delete(reference))) throw new CommandError(`there is no ${name}`);
-  stdout.write(`${name} is removed${isByDigest(reference) ? '' : `; what it pointed to stays: @${digest}`}\n`);
+  stdout.write(
+    `${name} is removed${isByDigest(reference) ? '' : `; what it pointed to stays: ${repository.name}@${digest}`}\n`,
+  );
   for (const tag of tags) stdout.write(`${formatReference(repository.name, tag)} is removed with it\n`);
   return 0;
 };

@@ -25,6 +25,13 @@ export function parseReference(text: string): ImageReference | undefined {
   return isReference(rest) ? { repository, reference: rest } : undefined;
 }
 
+/** What is wrong with a text that names no image, where that is the case of its repository alone; else nothing. */
+export function faultOfCase(text: string): string {
+  const [name = ''] = text.split(/[:@]/);
+  const lower = name.toLowerCase();
+  return name !== lower && isName(lower) ? `a repository's name has no upper case: ${lower}, not ${name}; ` : '';
+}
+
 /** `team/web:1.4` or `team/web@sha256:…` */
 export function formatReference(repository: string, reference: Reference): string {
   return `${repository}${isByDigest(reference) ? '@' : ':'}${reference}`;

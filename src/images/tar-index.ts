@@ -14,13 +14,15 @@ const mostEntries = 100_000;
 
 /**
  * Reads a tar archive through, and tells where everything is.
- * @throws {ImageError} where a name leads out of the archive, or two entries have one name: which of them counts,
+ * @throws {ImageError} where nothing comes, or what is no tar; where a name leads out of the archive, or two entries have one name: which of them counts,
  *   readers do not agree on
  */
 export async function indexTar(chunks: AsyncIterable<Uint8Array>): Promise<TarEntries> {
   const entries = new Map<string, TarEntry>();
+  let [size, begun] = [0, false];
   const tar = extract();
   tar.on('entry', (header, body, next) => {
+    begun = true;
     // What ends the archive's reading ends its entry's too, and is told by that.
     body.on('error', () => undefined);
     try {
@@ -32,7 +34,23 @@ export async function indexTar(chunks: AsyncIterable<Uint8Array>): Promise<TarEn
     body.on('end', () => next());
     body.resume();
   });
-  await pipeline(chunks, tar);
+  try {
+    await pipeline(
+      chunks,
+      async function* (pieces: AsyncIterable<Uint8Array>) {
+        for await (const piece of pieces) {
+          size += piece.length;
+          yield piece;
+        }
+      },
+      tar,
+    );
+  } catch (cause) {
+    // An error of gunzip or of the system has a code, and one of the tar's own has none.
+    if (begun || cause instanceof ImageError || (cause instanceof Error && 'code' in cause)) throw cause;
+    throw new ImageError('it is no tar archive, nor one that gzip has compressed', { cause });
+  }
+  if (size === 0) throw new ImageError('nothing came to read: the archive is empty');
   return entries;
 }
 

@@ -4,6 +4,7 @@ import { openStore } from '../../storage/store.ts';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { shiplog } from '../support/command.ts';
 import { image, pushBlob, pushImage, blob } from '../support/images.ts';
 
@@ -20,6 +21,8 @@ test('shiplog du prints what each repository takes alone and with others, and th
     const gone = blob('x', 'z'.repeat(1024));
     await pushBlob(store, 'two', gone);
     await store.blobs.delete('two', gone.digest);
+    const { id } = await store.uploads.create('two');
+    await store.uploads.append('two', id, Readable.from([Buffer.alloc(100_000)]));
 
     const { code, stdout, stderr } = await shiplog(['du'], env);
     expect([code, stderr]).toEqual([0, '']);
@@ -28,7 +31,9 @@ test('shiplog du prints what each repository takes alone and with others, and th
     expect(one?.trim().split(/ {2,}/)).toEqual(['0 B', '488.9 KiB', '488.9 KiB', 'one']);
     expect(two?.trim().split(/ {2,}/)).toEqual(['2.0 KiB', '488.9 KiB', '490.9 KiB', 'two']);
     expect(empty).toBe('');
-    expect(sum).toMatch(/^491\.9 KiB in blobs, each counted once, of which 1\.0 KiB belong to no repository; /);
+    expect(sum).toMatch(
+      /^491\.9 KiB in blobs, each counted once, of which 1\.0 KiB belong to no repository; 97\.\d KiB in unfinished uploads; /,
+    );
 
     expect((await shiplog(['du', 'two', '--json'], env)).stdout).toMatch(
       /^\{"repository":"two","own":2048,"shared":\d{6}\}\n$/,
@@ -37,7 +42,7 @@ test('shiplog du prints what each repository takes alone and with others, and th
     expect(lines.map((line) => JSON.parse(line))).toMatchObject([
       { repository: 'one', own: 0 },
       { repository: 'two', own: 2048 },
-      { blobs: expect.any(Number), unreferenced: 1024, other: expect.any(Number) },
+      { blobs: expect.any(Number), unreferenced: 1024, uploads: expect.any(Number), other: expect.any(Number) },
     ]);
     expect(await shiplog(['du', 'three'], env)).toMatchObject({
       code: 1,

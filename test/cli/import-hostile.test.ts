@@ -52,8 +52,11 @@ const { name: layerName } = blobEntry(layer);
 const large = ' '.repeat(4 * 1024 * 1024 + 1);
 
 const hostile: [what: string, archive: () => Promise<Uint8Array>, stderr: RegExp][] = [
-  ['nothing', async () => Buffer.alloc(0), /neither index\.json nor manifest\.json/],
-  ['no tar', async () => Buffer.alloc(2000, 'x'), /cannot be read: Invalid tar header/],
+  ['nothing', async () => Buffer.alloc(0), /nothing came to read: the archive is empty/],
+  ['no tar', async () => Buffer.alloc(2000, 'x'), /it is no tar archive, nor one that gzip has compressed/],
+  ['less than a tar can be', async () => Buffer.from('x'), /it is no tar archive/],
+  ['no tar in a gzip', async () => gzipSync(Buffer.alloc(2000, 'x')), /it is no tar archive/],
+  ['a tar of nothing', () => tar([]), /neither index\.json nor manifest\.json/],
   ['no images', () => tar([{ name: 'README', content: 'x' }]), /neither index\.json nor manifest\.json/],
   ['an archive that broke off', async () => (await layout()).subarray(0, 3000), /cannot be read: Unexpected end/],
   ['a broken gzip', async () => gzipSync(await layout()).subarray(0, 500), /cannot be read: unexpected end of file/],

@@ -76,6 +76,7 @@ describe('an OCI layout', () => {
     ['a name, and another', 'other/app:2', ['team/web:3'], ['team/web:3']],
     ['a name that cannot be one', 'UPPER/case:1', [], /"UPPER\/case:1" cannot be one here; give another/],
     ['such a name, and another', 'UPPER/case:1', ['team/web:3'], ['team/web:3']],
+    ['upper case', '1.4', ['Apps/x'], /has no upper case: apps\/x, not Apps\/x; give one name/],
     ['a digest as name', undefined, [`team/web@${one.manifest.digest}`], /one name at most/],
   ])('%s', async (_what, name, args, expected) => {
     const { code, stderr } = await runImport(args, await archive(name));

@@ -131,7 +131,8 @@ describe('shiplog ls', () => {
   test.each<[what: string, args: string[], code: number, stderr: RegExp]>([
     ['no such repository', ['ls', 'nothing/here'], 1, /404: there is no repository nothing\/here/],
     ['a tag', ['ls', 'team/web:1'], 2, /expected a repository/],
-    ['no name', ['ls', '../x'], 2, /expected a repository/],
+    ['no name', ['ls', '../x'], 2, /: expected a repository/],
+    ['upper case', ['ls', 'Team/Web'], 2, /has no upper case: team\/web, not Team\/Web; expected a repository/],
     ['several', ['ls', 'a', 'b'], 2, /one repository at most/],
   ])('%s', async (_what, args, code, stderr) => {
     expect(await shiplog(args, env)).toMatchObject({ code, stderr: expect.stringMatching(stderr) });
@@ -156,7 +157,7 @@ describe('shiplog rm', () => {
     const { digest } = images[0].manifest;
     expect(await shiplog(['rm', 'rm/tag:1.0'], env)).toEqual({
       code: 0,
-      stdout: `rm/tag:1.0 is removed; what it pointed to stays: @${digest}\n`,
+      stdout: `rm/tag:1.0 is removed; what it pointed to stays: rm/tag@${digest}\n`,
       stderr: '',
     });
     expect(await tags('rm/tag')).toEqual(['both']);
@@ -180,6 +181,7 @@ describe('shiplog rm', () => {
     ['what is not there', ['rm', 'team/web:none'], 1, /there is no team\/web:none/],
     ['a repository', ['rm', 'team/web'], 2, /as REPO:TAG or REPO@DIGEST/],
     ['nothing', ['rm'], 2, /as REPO:TAG or REPO@DIGEST/],
+    ['upper case', ['rm', 'Team/web:A'], 2, /has no upper case: team\/web, not Team\/web; give one image/],
     ['half a digest', ['rm', 'team/web@sha256:12'], 2, /as REPO:TAG or REPO@DIGEST/],
   ])('%s', async (_what, args, code, stderr) => {
     expect(await shiplog(args, env)).toMatchObject({ code, stderr: expect.stringMatching(stderr) });
