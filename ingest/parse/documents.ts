@@ -281,12 +281,12 @@ class BlockRenderer implements Renderer {
     { block, ingested }: Batch,
     id: string,
     sequence: number,
-    { facts, common, own, ...kept }: Sifted,
+    { facts, common, own, tags: said }: Sifted,
   ): LogDocument {
     const { arrivedAt: createdAt } = block;
     const failed = own.error !== undefined;
     if (failed) this.#parseFailures += 1;
-    const tags = failed ? [...kept.tags, 'parse_failure'] : kept.tags;
+    const tags = failed ? [...said, 'parse_failure'] : said;
     const record: LogRecord = { id, sequence, createdAt, ...facts, ...own, ...(tags.length > 0 && { tags }) };
     return { record, json: renderDocument(record, common, this.#options, ingested) };
   }

@@ -48,21 +48,35 @@ const klogLevels: Readonly<Record<string, string>> = { I: 'info', W: 'warning', 
 const logfmt = /^(?:time|ts|t|level|lvl|msg|caller|logger)=/;
 const logfmtLevel = /(?:^| )(?:level|lvl)="?(\w{3,13})"?(?: |$)/;
 const logfmtHead = 256;
+const logfmtLetters: ReadonlySet<number> = new Set(Array.from('tlmc', (letter) => letter.charCodeAt(0)));
 
-/** A level in capitals or brackets at the start, or behind a time: nginx, Spring Boot, … */
-const prefix =
-  /^(?:\d{4}[-/]\d\d[-/]\d\d[ T]\d\d:\d\d:\d\d[\d.,]{0,10}(?:Z|[+-]\d\d:?\d\d)? {1,3})?(?:\[([A-Za-z]{3,11})\][ :]|([A-Z]{3,9})[ :])/;
+/** A level in capitals or brackets behind a time: nginx, Spring Boot, … */
+const stamped =
+  /^\d{4}[-/]\d\d[-/]\d\d[ T]\d\d:\d\d:\d\d[\d.,]{0,10}(?:Z|[+-]\d\d:?\d\d)? {1,3}(?:\[([A-Za-z]{3,11})\]|([A-Z]{3,9}))[ :]/;
+/** A level in brackets. */
+const bracketed = /^\[([A-Za-z]{3,11})\][ :]/;
+const [space, hyphen, slash, zero, nine, colon, capitalA, capitalZ, bracket] = [32, 45, 47, 48, 57, 58, 65, 90, 91];
 
 /** The level that a text names at its start, where that is cheap to see and sure; undefined: none. */
 export function levelInText(text: string): string | undefined {
   const first = text.charCodeAt(0);
-  // A digit, a bracket, a capital.
-  if ((first >= 48 && first <= 57) || first === 91 || (first >= 65 && first <= 90)) {
-    if (text.charCodeAt(1) <= 57 && klog.test(text)) return klogLevels[text.charAt(0)];
-    const [, bracketed, plain] = prefix.exec(text) ?? [];
-    return levelOf(bracketed ?? plain);
+  if (first >= capitalA && first <= capitalZ) return levelInCapitals(text);
+  if (first >= zero && first <= nine) {
+    const fifth = text.charCodeAt(4);
+    const found = fifth === hyphen || fifth === slash ? stamped.exec(text) : null;
+    return found === null ? undefined : levelOf(found[1] ?? found[2]);
   }
-  // The first letters of what logfmt begins with.
-  if (first !== 116 && first !== 108 && first !== 109 && first !== 99) return undefined;
-  return logfmt.test(text) ? levelOf(logfmtLevel.exec(text.slice(0, logfmtHead))?.[1]) : undefined;
+  if (first === bracket) return levelOf(bracketed.exec(text)?.[1]);
+  if (!logfmtLetters.has(first) || !logfmt.test(text)) return undefined;
+  return levelOf(logfmtLevel.exec(text.slice(0, logfmtHead))?.[1]);
+}
+
+/** `ERROR: …`, `WARN …`, or a line of klog's. */
+function levelInCapitals(text: string): string | undefined {
+  const second = text.charCodeAt(1);
+  if (second >= zero && second <= nine) return klog.test(text) ? klogLevels[text.charAt(0)] : undefined;
+  let end = 1;
+  for (let code = second; code >= capitalA && code <= capitalZ && end < 10; code = text.charCodeAt(end)) end += 1;
+  const next = text.charCodeAt(end);
+  return end >= 3 && (next === colon || next === space) ? levelOf(text.slice(0, end)) : undefined;
 }
