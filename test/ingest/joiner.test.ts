@@ -1,87 +1,13 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { Source, StoredBlock } from '../../ingest/block.ts';
-import { createRenderer, type Renderer } from '../../ingest/parse/documents.ts';
+import type { Source } from '../../ingest/block.ts';
 import { joinDatagrams } from '../../ingest/parse/frames.ts';
-import type { LogRecord } from '../../ingest/record.ts';
-import type { Unfinished } from '../../ingest/spool/checkpoint.ts';
 import { markAt } from '../../ingest/spool/mark.ts';
-import type { Position } from '../../ingest/spool/reader.ts';
-import { quiet } from '../support/log.ts';
+import { BlockLog, rendererOf, sourceOf } from '../support/block-log.ts';
+import { noon } from '../support/rendering.ts';
 
 const piece = 16_384;
 const forever = new AbortController().signal;
-const noon = Date.UTC(2026, 10, 24, 12) * 1000;
-const segment = { id: 'ab'.repeat(16), base: noon };
-
-const renderer = (): Renderer =>
-  createRenderer({
-    clusters: { fallback: 'default', reserved: new Set() },
-    dataset: 'docker',
-    namespace: 'main',
-    lookup: async () => undefined,
-    log: quiet,
-  });
-
-const sourceOf = (connection: number): Source => ({
-  listener: 'syslog-tcp',
-  connection: String(connection).padStart(32, '0'),
-  peer: { address: '10.0.0.9', port: 4711 },
-});
-
-/** How the reading stands behind a block. */
-interface End {
-  /** Blocks that need not be read again to find what is not whole. */
-  readonly resume: number;
-  /** Records so far. */
-  readonly found: number;
-  readonly unfinished: readonly Unfinished[];
-}
-
-/** Lines of the spool, laid out as blocks one behind the other. */
-class Log {
-  readonly blocks: { readonly block: StoredBlock; readonly at: Position; readonly after: Position }[] = [];
-  #offset = 64;
-
-  add(payload: Uint8Array | string, extra: Partial<StoredBlock> = {}): void {
-    const bytes = Buffer.from(payload);
-    const at = { segment: 1, offset: this.#offset };
-    const offset = this.#offset + 100;
-    this.#offset = offset + bytes.length;
-    const block: StoredBlock = {
-      kind: 'lf-stream',
-      source: sourceOf(1),
-      arrivedAt: noon,
-      flags: {},
-      segment,
-      offset,
-      ...extra,
-      payload: bytes,
-    };
-    this.blocks.push({ block, at, after: { segment: 1, offset: this.#offset } });
-  }
-
-  /** Reads from behind so many blocks on; answers records, and how it stands behind each block. */
-  async read(from = 0, unfinished: readonly Unfinished[] = []): Promise<{ records: LogRecord[]; ends: End[] }> {
-    const rendering = renderer().open(unfinished);
-    const records: LogRecord[] = [];
-    const ends: End[] = [];
-    for (const { block, at, after } of this.blocks.slice(from)) {
-      for await (const some of rendering.documents(block, at, forever)) {
-        records.push(...some.map(({ document }) => document.record));
-      }
-      const { since = after } = rendering;
-      const resume = this.blocks.filter((one) => one.at.offset < since.offset).length;
-      ends.push({ resume, found: records.length, unfinished: JSON.parse(JSON.stringify(rendering.unfinished)) });
-    }
-    records.push(...rendering.end().map(({ document }) => document.record));
-    return { records, ends };
-  }
-
-  async messages(): Promise<string[]> {
-    return (await this.read()).records.map(({ message }) => message);
-  }
-}
 
 const header = (container: string, severity = 6): string =>
   `<${24 + severity}>1 2026-11-24T12:00:00Z node ${container} 912 ${container} - `;
@@ -100,7 +26,7 @@ function pieces(container: string, line: string | Buffer, severity = 6): Buffer[
 
 test('a long line is one record: that of its first piece, with the characters that the cuts went through', async () => {
   const line = `${'a'.repeat(piece - 1)}é${'b'.repeat(piece)}€ and the rest`;
-  const log = new Log();
+  const log = new BlockLog();
   for (const one of pieces('web', line)) log.add(one);
   const { records } = await log.read();
   expect(records).toHaveLength(1);
@@ -109,27 +35,28 @@ test('a long line is one record: that of its first piece, with the characters th
 });
 
 test.each([
-  ['all in one block', (all: Buffer[], log: Log) => log.add(Buffer.concat(all))],
+  ['all in one block', (all: Buffer[], log: BlockLog) => log.add(Buffer.concat(all))],
   [
     'in counted frames',
-    (all: Buffer[], log: Log) =>
+    (all: Buffer[], log: BlockLog) =>
       log.add(Buffer.concat(all.map((one) => Buffer.concat([Buffer.from(`${one.length} `), one]))), {
         kind: 'octet-stream',
       }),
   ],
   [
     'in datagrams',
-    (all: Buffer[], log: Log) => log.add(joinDatagrams(all.map((one) => one.subarray(0, -1))), { kind: 'datagrams' }),
+    (all: Buffer[], log: BlockLog) =>
+      log.add(joinDatagrams(all.map((one) => one.subarray(0, -1))), { kind: 'datagrams' }),
   ],
 ])('pieces are joined that come %s', async (_, add) => {
-  const log = new Log();
+  const log = new BlockLog();
   const line = 'x'.repeat(3 * piece + 5);
   add([...pieces('web', line), ...pieces('web', 'short')], log);
   expect(await log.messages()).toEqual([line, 'short']);
 });
 
 test('the lines of other containers, streams and connections between the pieces stay whole', async () => {
-  const log = new Log();
+  const log = new BlockLog();
   const [out, err, other] = [
     pieces('web', 'o'.repeat(40_000)),
     pieces('web', 'e'.repeat(40_000), 3),
@@ -150,12 +77,12 @@ test('the lines of other containers, streams and connections between the pieces 
 });
 
 test('a line of just one piece ends when its connection goes on much later, and not before', async () => {
-  const log = new Log();
+  const log = new BlockLog();
   const [first = Buffer.alloc(0)] = pieces('web', 'a'.repeat(piece));
   log.add(first);
   log.add(pieces('web', 'b').join(''), { arrivedAt: noon + 2_000_000 });
   expect(await log.messages()).toEqual([`${'a'.repeat(piece)}b`]);
-  const late = new Log();
+  const late = new BlockLog();
   late.add(first);
   late.add(pieces('db', 'c').join(''), { arrivedAt: noon + 9_000_000, source: sourceOf(2) });
   late.add(pieces('web', 'b').join(''), { arrivedAt: noon + 2_000_001 });
@@ -163,7 +90,7 @@ test('a line of just one piece ends when its connection goes on much later, and 
 });
 
 test('a mark ends the lines before the place that it names, and no others', async () => {
-  const log = new Log();
+  const log = new BlockLog();
   log.add(pieces('a', 'a'.repeat(piece)).join(''));
   log.add(pieces('b', 'b'.repeat(piece)).join(''));
   const place = log.blocks[1]?.at ?? { segment: 0, offset: 0 };
@@ -173,7 +100,7 @@ test('a mark ends the lines before the place that it names, and no others', asyn
 });
 
 test('a mark that is none changes nothing', async () => {
-  const log = new Log();
+  const log = new BlockLog();
   log.add(pieces('a', 'a'.repeat(piece)).join(''));
   for (const payload of ['', 'x', '1', '1 2 3', '-1 5', `${'9'.repeat(40)} 1`]) log.add(payload, { kind: 'mark' });
   log.add(pieces('a', '!').join(''));
@@ -181,7 +108,7 @@ test('a mark that is none changes nothing', async () => {
 });
 
 test('a line ends at 1 MiB, and says that it was cut; what follows is the next', async () => {
-  const log = new Log();
+  const log = new BlockLog();
   const line = 'z'.repeat(1024 * 1024 + 2 * piece + 1);
   for (const one of pieces('web', line)) log.add(one);
   const { records } = await log.read();
@@ -192,10 +119,10 @@ test('a line ends at 1 MiB, and says that it was cut; what follows is the next',
 });
 
 test('of very many lines that have no rest the oldest come first, so that their number is bounded', async () => {
-  const log = new Log();
+  const log = new BlockLog();
   const lines = Array.from({ length: 600 }, (_, n) => `${String(n).padStart(8, '0')}${'.'.repeat(piece - 8)}`);
   for (const [n, line] of lines.entries()) log.add(pieces(`c${n}`, line).join(''));
-  const rendering = renderer().open([]);
+  const rendering = rendererOf().open([]);
   let early = 0;
   for (const { block, at } of log.blocks) {
     for await (const some of rendering.documents(block, at, forever)) early += some.length;
@@ -206,7 +133,7 @@ test('of very many lines that have no rest the oldest come first, so that their 
 });
 
 test("a terminal's CR at the end of a long line is none of it, and bytes that are no UTF-8 are told", async () => {
-  const log = new Log();
+  const log = new BlockLog();
   const bytes = Buffer.concat([Buffer.alloc(piece, 0xff), Buffer.from('end\r')]);
   for (const one of pieces('web', bytes)) log.add(one);
   const { records } = await log.read();
@@ -235,7 +162,7 @@ test('whatever the lines, their order, their blocks and their times: each long l
         queue.pieces.push(...pieces(container, cut, severity));
         queues.set(key, queue);
       }
-      const log = new Log();
+      const log = new BlockLog();
       let waiting = [...queues.values()];
       while (waiting.length > 0) {
         const queue = waiting[(choice.next().value ?? 0) % waiting.length];
