@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import type { Driver } from '../storage/driver.ts';
 import { openDisk } from '../storage/drivers/disk.ts';
 import { FolderAccessError } from '../storage/drivers/disk-access.ts';
@@ -12,6 +13,7 @@ import { StartError } from './start-error.ts';
 export async function openDriver({ storage }: Config): Promise<Driver> {
   if (storage.driver === 's3') return openBucket(storage.s3);
   const { root } = storage.disk;
+  await refuseInside(root);
   try {
     return await openDisk({ root });
   } catch (error) {
@@ -23,4 +25,15 @@ export async function openDriver({ storage }: Config): Promise<Driver> {
       { cause: error },
     );
   }
+}
+
+/** A root too deep would be an empty registry, in the midst of the one that is meant. */
+async function refuseInside(root: string): Promise<void> {
+  const inside = [`${root}/blobs/sha256`, `${root}/repositories`];
+  const there = await Promise.all(inside.map((path) => stat(path).catch(() => undefined)));
+  if (!there.every((stats) => stats?.isDirectory() === true)) return;
+  const top = root.replace(/\/docker\/registry\/v2\/?$/, '');
+  throw new StartError(
+    `storage.disk.root is ${root}, which is the inside of a registry's folder; give its top${top === root ? '' : `: ${top}`}`,
+  );
 }

@@ -49,6 +49,11 @@ async function readCertificates(file: string): Promise<string> {
 function explain(config: S3Config, error: unknown): unknown {
   if (!(error instanceof Error)) return error;
   const { bucket, region, endpoint = 'Amazon S3' } = config;
+  // Without it the bucket is a part of the host's name.
+  const pathStyle =
+    config.endpoint === undefined || config.force_path_style
+      ? ''
+      : `, or none for the bucket: if the server has it in the path, set storage.s3.force_path_style to true`;
   const reasons: Readonly<Record<string, string>> = {
     NoSuchBucket: `storage.s3.bucket is ${bucket}: there is no such bucket`,
     InvalidAccessKeyId: `storage.s3.access_key_id is ${config.access_key_id}, which ${endpoint} does not know`,
@@ -59,7 +64,7 @@ function explain(config: S3Config, error: unknown): unknown {
     AuthorizationHeaderMalformed: `storage.s3.region is ${region}, and the bucket is in another one`,
     InvalidBucketName: `storage.s3.bucket is ${bucket}, which ${endpoint} takes for no name`,
     ECONNREFUSED: `storage.s3.endpoint is ${endpoint}: nothing listens there`,
-    ENOTFOUND: `storage.s3.endpoint is ${endpoint}: there is no such host`,
+    ENOTFOUND: `storage.s3.endpoint is ${endpoint}: there is no such host${pathStyle}`,
     EPROTO: `storage.s3.endpoint is ${endpoint}: it does not speak TLS`,
     TimeoutError: `storage.s3.endpoint is ${endpoint}: it does not answer`,
   };
@@ -70,6 +75,9 @@ function explain(config: S3Config, error: unknown): unknown {
     return new StartError(`storage.s3.ca: the certificate of ${endpoint} is not to be trusted (${code})`, {
       cause: error,
     });
+  }
+  if (/XML|Deserialization|UnknownError/.test(error.message)) {
+    return new StartError(`storage.s3.endpoint is ${endpoint}: what answers there does not speak S3`, { cause: error });
   }
   return new StartError(`storage.s3: the bucket ${bucket} cannot be used: ${error.name}: ${error.message}`, {
     cause: error,

@@ -35,6 +35,7 @@ import { openDriver } from './open-driver.ts';
 import { registryRouter } from './registry/router.ts';
 import { StartError } from './start-error.ts';
 import { startStorageJobs } from './storage-jobs.ts';
+import { watchStorage } from './storage-watch.ts';
 
 /** A running service; disposing it is a graceful end: requests are finished, then logs, then storage. */
 export interface Service extends AsyncDisposable {
@@ -69,6 +70,7 @@ export async function startService(config: Config, { log, openPipeline = openLog
       freeSpaceReserve: storage.disk.free_space_reserve,
     }),
   );
+  const watch = stack.use(await watchStorage({ driver, reserve: storage.disk.free_space_reserve, log }));
   if (!storage.read_only) stack.use(startStorageJobs({ store, driver, uploadExpiry: storage.upload_expiry, log }));
 
   const userFile = stack.use(
@@ -129,7 +131,7 @@ export async function startService(config: Config, { log, openPipeline = openLog
     metrics,
     trustedProxies,
     mount(app) {
-      app.use(healthRouter({ logs: () => logsReadiness(pipeline.status()) }).routes());
+      app.use(healthRouter({ images: () => watch.readiness(), logs: () => logsReadiness(pipeline.status()) }).routes());
       app.use(tokenEndpoint(auth).routes());
       app.use(logs.open.routes());
       app.use(authenticate(auth));

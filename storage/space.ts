@@ -4,6 +4,10 @@ import { StorageError } from './errors.ts';
 /** How long an answer of the driver counts, in ms. */
 const maxAge = 1000;
 
+function mebibytes(bytes: number): string {
+  return `${Math.floor(bytes / (1024 * 1024))} MiB`;
+}
+
 /** What a piece of work may write. Disposing it gives back what was announced and not written. */
 export interface Claim extends Disposable {
   /**
@@ -73,7 +77,10 @@ export class Space {
   #admit(free: number | undefined, bytes: number): void {
     if (free === undefined || free - this.#written - this.#announced - bytes >= this.#reserve) return;
     this.#refused = true;
-    throw new StorageError('NO_SPACE', 'no space left on device');
+    throw new StorageError(
+      'NO_SPACE',
+      `no space left on device: ${mebibytes(free)} are free, of which ${mebibytes(this.#reserve)} are kept in reserve`,
+    );
   }
 
   #ask(): Promise<number | undefined> {

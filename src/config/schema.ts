@@ -42,7 +42,7 @@ const fingerprint = z
 
 // S3 User Guide, "General purpose bucket naming rules".
 const bucket = z.string({ error: 'expected the name of a bucket' }).regex(/^[a-z\d][a-z\d.-]{1,61}[a-z\d]$/, {
-  error: 'expected the name of a bucket: lower-case letters, digits, . and -',
+  error: 'expected the name of a bucket: 3 to 63 lower-case letters, digits, . and -',
 });
 
 /** Those from which an object can be read at once. */
@@ -232,7 +232,10 @@ export function contradictions({ storage, ingest, logs }: Parsed): { key: string
 }
 
 function contradictionsOfStorage({ driver, s3 }: Parsed['storage']): { key: string; message: string }[] {
-  if (driver !== 's3') return [];
+  if (driver !== 's3') {
+    const message = 'storage.s3.bucket is given, so this must be s3; else leave that out';
+    return s3.bucket === undefined ? [] : [{ key: 'storage.driver', message }];
+  }
   const problems: { key: string; message: string }[] = [];
   const add = (key: string, message: string) => problems.push({ key: `storage.s3.${key}`, message });
   const { bucket, access_key_id: id, secret_access_key: secret, sse, kms_key_id: kmsKey } = s3;

@@ -56,7 +56,12 @@ export const answerFailures: Handler = async (ctx, next) => {
 function failureFrom(error: HttpError): Failure {
   const { code, status, message } = error;
   if (status < 500) return { code };
-  return status === 500 ? { code, error: error.cause ?? error } : { code, reason: message };
+  if (status === 500) return { code, error: error.cause ?? error };
+  const { cause } = error;
+  return {
+    code,
+    reason: cause instanceof Error && cause.message !== message ? `${message}: ${cause.message}` : message,
+  };
 }
 
 function internalError(cause: unknown): HttpError {

@@ -38,6 +38,8 @@ export function logRequests(log: Logger): Handler {
         ...(failure?.error !== undefined && { err: failure.error }),
       };
       if (failure?.error !== undefined) log.error(fields, 'request failed');
+      // A part of the server that cannot do its work just now.
+      else if (failure?.reason !== undefined) log.warn(fields, 'request refused');
       else log.info(fields, 'request');
     });
     await next();

@@ -25,11 +25,18 @@ const answers: Readonly<Record<StorageErrorCode, readonly [status: number, code:
 /** What a client is told of a failure of the store. */
 export function toHttpError(error: StorageError): HttpError {
   const [status, code] = answers[error.code];
-  return new HttpError(status, code, error.message, {
+  return new HttpError(status, code, messageOf(error), {
     cause: error,
     ...(error instanceof ManifestBlobUnknownError && { detail: error.digests.map((digest) => ({ digest })) }),
     // Of a 5xx, Docker reads the status line only. It tries five times, but not where it finds this text.
     ...(error.code === 'NO_SPACE' && { reason: 'no space left on device' }),
     ...(error.code === 'UNAVAILABLE' && { headers: { 'Retry-After': '5' } }),
   });
+}
+
+/** What a client is told. What lies behind this server is none of its business; the log has it. */
+function messageOf({ code, message }: StorageError): string {
+  return code === 'UNAVAILABLE'
+    ? 'the images cannot be reached at the moment; the log of the server says why'
+    : message;
 }

@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { connect } from 'node:tls';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { shiplogProcess, spawnShiplog } from '../support/command.ts';
 import { codeOf, send } from '../support/service.ts';
 
@@ -161,4 +161,14 @@ test('images that are not this user’s to change are told of at the start, with
   for (const path of [root, blobs]) await chmod(path, 0o755);
   expect([code, stderr]).toEqual([1, expect.stringContaining(`chown -R ${uid}:${gid} ${root}\n`)]);
   expect(stderr).toMatch(/^shiplog: storage\.disk\.root is /);
+});
+
+test('a root that is the inside of a tree is refused, and the top is named', async () => {
+  const data = await mkdtemp(join(tmpdir(), 'shiplog-test-'));
+  onTestFinished(() => rm(data, { recursive: true }));
+  const inside = `${data}/registry/docker/registry/v2`;
+  for (const folder of ['blobs/sha256', 'repositories']) await mkdir(`${inside}/${folder}`, { recursive: true });
+  const env = { ...anywhere, SHIPLOG_DATA: data, SHIPLOG_STORAGE_DISK_ROOT: inside };
+  const { code, stderr } = await shiplogProcess(['serve'], env);
+  expect([code, stderr]).toEqual([1, expect.stringContaining(`give its top: ${data}/registry\n`)]);
 });

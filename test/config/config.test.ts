@@ -109,7 +109,7 @@ test.each([
   ['{ }', 'storage.s3.bucket (FILE): storage.driver is s3, so this must name a bucket'],
   [
     '{ bucket: a/b }',
-    'storage.s3.bucket (FILE): expected the name of a bucket: lower-case letters, digits, . and -, not "a/b"',
+    'storage.s3.bucket (FILE): expected the name of a bucket: 3 to 63 lower-case letters, digits, . and -, not "a/b"',
   ],
   [
     '{ bucket: images, access_key_id: me }',
@@ -414,4 +414,10 @@ test('what check-config prints brings about the same configuration', () => {
 test('the manual lists every key', () => {
   const manual = readFileSync(resolve(import.meta.dirname, '../../docs/configuration.md'), 'utf8');
   expect([...keys.keys()].filter((key) => !manual.includes(`\`${key}\``))).toEqual([]);
+});
+
+test('a bucket that no driver is told to use is a contradiction, not silence', () => {
+  expect(problems('storage: { s3: { bucket: images } }')).toMatch(
+    /^storage\.driver \(.*\): storage\.s3\.bucket is given, so this must be s3; else leave that out$/,
+  );
 });

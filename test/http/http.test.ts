@@ -139,7 +139,7 @@ describe('failures', () => {
     logged.length = 0;
     await send(server.address.port, '/full');
     await until(() => logged.length > 0);
-    expect(logged).toMatchObject([{ level: 30, status: 503, code: 'UNAVAILABLE', reason: 'full' }]);
+    expect(logged).toMatchObject([{ level: 40, status: 503, code: 'UNAVAILABLE', reason: 'full: expected' }]);
     expect(logged[0]).not.toHaveProperty('err');
   });
 

@@ -121,7 +121,7 @@ test('it is ready as long as the spool takes logs, also while the sink is away',
     const answer = await service.send('/health/ready');
     return [answer.status, answer.text];
   };
-  expect(await ready()).toEqual([200, '{"status":"ok","parts":{"logs":"ok"}}']);
+  expect(await ready()).toEqual([200, '{"status":"ok","parts":{"images":"ok","logs":"ok"}}']);
   service.pipeline.trouble = { code: 'unavailable', reason: 'away', since: 0 };
   expect(await ready()).toEqual([200, expect.stringContaining('the sink takes nothing: away')]);
   service.pipeline.full = true;
