@@ -22,7 +22,7 @@ export function getBlob(blobs: BlobStore): Handler {
     const [first, ...more] = ranges ?? [];
     if (canFollow(ctx, ranges)) {
       const url = await blobs.url(name, digest);
-      if (url !== undefined && URL.parse(url)?.hostname !== ctx.hostname) return redirect(ctx, url);
+      if (url !== undefined && !hostsOf(ctx).includes(URL.parse(url)?.hostname)) return redirect(ctx, url);
     }
 
     if (ranges === undefined) {
@@ -52,6 +52,12 @@ export function getBlob(blobs: BlobStore): Handler {
 /** Whether a request can be answered by another server: what S3 has is one range at most, and etags of its own. */
 function canFollow(ctx: Context, ranges: readonly ByteRange[] | undefined): boolean {
   return ctx.method === 'GET' && ctx.headers['if-range'] === undefined && (ranges === undefined || ranges.length === 1);
+}
+
+/** Names by which the client may know this server; one that a header makes up does no harm, but for a redirect less. */
+function hostsOf(ctx: Context): (string | undefined)[] {
+  const forwarded = [ctx.headers['x-forwarded-host'] ?? []].flat().join(',');
+  return [ctx.host, ...forwarded.split(',')].map((host) => URL.parse(`http://${host.trim()}`)?.hostname);
 }
 
 /** Sends a client elsewhere. Not to the registry's own host, for which Docker would send its password along. */
