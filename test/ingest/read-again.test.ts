@@ -7,7 +7,7 @@ import { joinDatagrams } from '../../ingest/parse/frames.ts';
 import type { LogRecord } from '../../ingest/record.ts';
 import { Rules } from '../../ingest/rules/rules.ts';
 import { BlockLog, sourceOf } from '../support/block-log.ts';
-import { runs } from '../support/effort.ts';
+import { patience, runs } from '../support/effort.ts';
 import { eventTime, pack } from '../support/forward.ts';
 import { noon } from '../support/rendering.ts';
 
@@ -78,31 +78,35 @@ const payload: fc.Arbitrary<Bytes> = fc.oneof(
 /** What is a function of the spool alone. */
 const fixed = ({ id, sequence, createdAt, timestamp }: LogRecord): unknown => [id, sequence, createdAt, timestamp];
 
-test('from any earlier checkpoint, much later, otherwise configured: the same ids, and none is missing', async () => {
-  const blocks = fc.array(fc.tuple(payload, fc.nat({ max: 2 }), arrivals), { minLength: 1, maxLength: 12 });
-  vi.useFakeTimers({ toFake: ['Date'] });
-  await fc.assert(
-    fc.asyncProperty(blocks, async (blocks) => {
-      const log = new BlockLog();
-      let arrivedAt = noon;
-      for (const [{ kind, payload }, connection, after] of blocks) {
-        arrivedAt += after;
-        log.add(payload, { kind, source: sourceOf(connection), arrivedAt });
-      }
-      vi.setSystemTime(noon / 1000);
-      const { records, ends } = await log.read();
-      expect(new Set(records.map(({ id }) => id)).size).toBe(records.length);
-      const known = new Map(records.map((record) => [record.id, fixed(record)]));
-      vi.setSystemTime(later);
-      const whole = { resume: 0, found: 0, unfinished: [] };
-      for (const { resume, found } of [whole, ...ends]) {
-        const unfinished = resume === 0 ? [] : (ends[resume - 1]?.unfinished ?? []);
-        const again = (await log.read(resume, unfinished, others)).records;
-        for (const record of again) expect(fixed(record)).toEqual(known.get(record.id));
-        const delivered = records.slice(0, found);
-        expect(new Set([...delivered, ...again].map(({ id }) => id))).toEqual(new Set(known.keys()));
-      }
-    }),
-    runs(60),
-  );
-});
+test(
+  'from any earlier checkpoint, much later, otherwise configured: the same ids, and none is missing',
+  async () => {
+    const blocks = fc.array(fc.tuple(payload, fc.nat({ max: 2 }), arrivals), { minLength: 1, maxLength: 12 });
+    vi.useFakeTimers({ toFake: ['Date'] });
+    await fc.assert(
+      fc.asyncProperty(blocks, async (blocks) => {
+        const log = new BlockLog();
+        let arrivedAt = noon;
+        for (const [{ kind, payload }, connection, after] of blocks) {
+          arrivedAt += after;
+          log.add(payload, { kind, source: sourceOf(connection), arrivedAt });
+        }
+        vi.setSystemTime(noon / 1000);
+        const { records, ends } = await log.read();
+        expect(new Set(records.map(({ id }) => id)).size).toBe(records.length);
+        const known = new Map(records.map((record) => [record.id, fixed(record)]));
+        vi.setSystemTime(later);
+        const whole = { resume: 0, found: 0, unfinished: [] };
+        for (const { resume, found } of [whole, ...ends]) {
+          const unfinished = resume === 0 ? [] : (ends[resume - 1]?.unfinished ?? []);
+          const again = (await log.read(resume, unfinished, others)).records;
+          for (const record of again) expect(fixed(record)).toEqual(known.get(record.id));
+          const delivered = records.slice(0, found);
+          expect(new Set([...delivered, ...again].map(({ id }) => id))).toEqual(new Set(known.keys()));
+        }
+      }),
+      runs(60),
+    );
+  },
+  patience,
+);
