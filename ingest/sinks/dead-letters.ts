@@ -55,7 +55,12 @@ export async function openDeadLetters(options: DeadLetterOptions): Promise<DeadL
   const { directory, fileSystem = nodeFileSystem, takeLock = takeSqliteLock } = options;
   await fileSystem.mkdir(directory, { recursive: true });
   await syncDirectory(fileSystem, dirname(directory));
-  const names = (await fileSystem.readdir(directory)).filter((name) => name.endsWith('.ndjson')).toSorted();
+  const all = await fileSystem.readdir(directory);
+  for (const name of all.filter((name) => name.endsWith('.lock'))) {
+    using lock = takeLock(join(directory, name));
+    if (lock !== undefined) await fileSystem.unlink(join(directory, name));
+  }
+  const names = all.filter((name) => name.endsWith('.ndjson')).toSorted();
   const files = new Map<string, number>();
   for (const name of names) files.set(name, (await fileSystem.stat(join(directory, name))).size);
   const life = randomBytes(6).toString('hex');

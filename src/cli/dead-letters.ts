@@ -63,7 +63,7 @@ const actions = {
       taken += replayed.taken;
       kept += replayed.kept;
     }
-    return `${taken} sent, ${kept} rejected once more\n`;
+    return `${taken} sent, ${kept} stay\n`;
   },
   drop: async (server, ids) => {
     let dropped = 0;

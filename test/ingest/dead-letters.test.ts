@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -59,6 +59,26 @@ test('a line holds id, reason, time and the document as it was', async () => {
     expect(JSON.parse(lines[0] ?? '')).toMatchObject({ id: 'a', reason: 'why\n"so"', at: expect.stringMatching(/Z$/) });
     expect(JSON.parse(lines[1] ?? '')).toMatchObject({ id: 'b', document: '{"torn":\n' });
     expect(letters.counts).toEqual({ added: 2, removed: 0, dropped: 0 });
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test('the locks of lives that ended go, those of others stay', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'shiplog-dead-'));
+  try {
+    const path = join(folder, 'dead-letters');
+    const options = { directory: path, maxBytes: 1e6, log: quiet };
+    const locks = async (): Promise<string[]> => (await readdir(path)).filter((name) => name.endsWith('.lock'));
+    await using _other = await openDeadLetters(options);
+    const [held = ''] = await locks();
+    await writeFile(join(path, 'killed.lock'), '');
+    {
+      await using _one = await openDeadLetters(options);
+      expect(await locks()).toHaveLength(2);
+      expect(await locks()).not.toContain('killed.lock');
+    }
+    expect(await locks()).toEqual([held]);
   } finally {
     await rm(folder, { recursive: true });
   }
