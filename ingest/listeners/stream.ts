@@ -40,6 +40,8 @@ export interface StreamKind {
   readonly machine?: string;
   /** Makes the connection secure. @throws {GreetingError} why it is none */
   readonly secure?: (socket: Socket) => Promise<Socket>;
+  /** How long that may take, in ms. */
+  readonly secureTimeout?: number;
   /** Reads what it brings; syslog unless given. */
   readonly read?: (options: ConnectionOptions) => StreamConnection;
   /** What else is counted. */
@@ -134,6 +136,8 @@ export class StreamListener implements Listener {
         : { address: plainAddress(remoteAddress), port: remotePort };
     // It was gone before it was accepted; a unix socket has no address.
     if (near === undefined && this.#kind.machine === undefined) return undefined;
+    // It was accepted as the listener ended.
+    if (this.#drained !== undefined) return undefined;
     const place = gate.enter(near?.address);
     if (place === undefined) return undefined;
     places.use(place);
@@ -149,17 +153,17 @@ export class StreamListener implements Listener {
         places.use(placeFrom);
       }
     }
-    const { secure } = this.#kind;
-    return { socket: secure === undefined ? socket : await this.#await(socket, undefined, secure(socket)), peer };
+    const { secure, secureTimeout = 10_000 } = this.#kind;
+    return { socket: secure === undefined ? socket : await this.#await(socket, secureTimeout, secure(socket)), peer };
   }
 
   /** Waits for a step of a greeting; of too many the oldest is reset, and what takes too long. */
-  async #await<T>(socket: Socket, ms: number | undefined, step: Promise<T>): Promise<T> {
+  async #await<T>(socket: Socket, ms: number, step: Promise<T>): Promise<T> {
     const { maxGreetings = 512 } = this.#options;
     this.#greeting.add(socket);
     const [oldest] = this.#greeting;
     if (this.#greeting.size > maxGreetings) oldest?.destroy();
-    const timer = ms === undefined ? undefined : setTimeout(() => socket.destroy(), ms);
+    const timer = setTimeout(() => socket.destroy(), ms);
     try {
       return await step;
     } finally {
@@ -170,7 +174,7 @@ export class StreamListener implements Listener {
 
   #refuse(socket: Socket): void {
     this.#counts.refused += 1;
-    reset(socket);
+    this.#reset(socket);
   }
 
   #take(socket: Socket, raw: Socket, peer: Peer | undefined, places: DisposableStack): void {
@@ -185,7 +189,12 @@ export class StreamListener implements Listener {
       ...(cluster !== undefined && { cluster }),
     };
     this.#counts.accepted += 1;
-    socket.setTimeout(silence, () => reset(raw));
+    const end = (): void => {
+      this.#reset(raw);
+      // What secures a socket does not always notice its end.
+      socket.destroy();
+    };
+    socket.setTimeout(silence, end);
     const load = fairness.add();
     const connection = read({
       socket,
@@ -206,9 +215,10 @@ export class StreamListener implements Listener {
           { listener: name, ...(peer && { address: peer.address }), reason },
           'a connection was refused',
         );
-        this.#refuse(raw);
+        this.#counts.refused += 1;
+        end();
       },
-      reset: () => reset(raw),
+      reset: end,
     });
     places.defer(() => {
       this.#connections.delete(connection);
@@ -225,7 +235,7 @@ export class StreamListener implements Listener {
     const deadline = performance.now() + grace;
     const closed = once(this.#server, 'close');
     this.#server.close();
-    for (const socket of this.#greeting) reset(socket);
+    for (const socket of this.#greeting) this.#reset(socket);
     // A spool that stays full must not hold up the end.
     const timer = setTimeout(() => this.#stop.abort(), grace + drainSilence);
     await Promise.all([...this.#connections].map((connection) => connection.drain(drainSilence, deadline)));
@@ -233,14 +243,13 @@ export class StreamListener implements Listener {
     clearTimeout(timer);
     await closed;
   }
-}
 
-/**
- * After a FIN Docker's driver would lose its next line; after a reset it connects again, and sends it again. A unix socket
- * has no reset: there a write to what was closed fails at once.
- */
-function reset(socket: Socket): void {
-  if (socket.destroyed) return;
-  if (socket.remoteAddress === undefined) socket.destroy();
-  else socket.resetAndDestroy();
+  /**
+   * After a FIN Docker's driver would lose its next line; after a reset it connects again, and sends it again. A unix
+   * socket has no reset: there a write to what was closed fails at once.
+   */
+  #reset(socket: Socket): void {
+    if (this.#kind.machine === undefined) socket.resetAndDestroy();
+    else socket.destroy();
+  }
 }

@@ -39,7 +39,12 @@ export async function openTlsListener(options: TlsListenerOptions): Promise<TlsL
     minVersion: 'TLSv1.2',
   });
   const server = createTcpServer();
-  const listener = new StreamListener(server, options, { name: 'syslog-tls', secure: securer(handshakes, isAsked) });
+  const listener = new StreamListener(server, options, {
+    name: 'syslog-tls',
+    secure: securer(handshakes, isAsked),
+    // Should Node not say that a handshake takes too long.
+    secureTimeout: handshakeTimeout + 1000,
+  });
   const address = await listen(server, options.listen);
 
   const reload = reloader(handshakes, files, certificate, log);
@@ -64,10 +69,16 @@ function securer(handshakes: Server, isAsked: boolean): (socket: Socket) => Prom
   const waiting = new Map<string, PromiseWithResolvers<TLSSocket>>();
   // The port of a connection is its own as long as it is there.
   const keyOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress} ${remotePort}`;
-  handshakes.on('secureConnection', (socket) => waiting.get(keyOf(socket))?.resolve(socket));
-  handshakes.on('tlsClientError', (error, socket) =>
-    waiting.get(keyOf(socket))?.reject(new GreetingError(reasonOf(error), { cause: error })),
-  );
+  handshakes.on('secureConnection', (socket) => {
+    const found = waiting.get(keyOf(socket));
+    // A peer that is gone by now has no address any more.
+    if (found === undefined) socket.destroy();
+    else found.resolve(socket);
+  });
+  handshakes.on('tlsClientError', (error, socket) => {
+    waiting.get(keyOf(socket))?.reject(new GreetingError(reasonOf(error), { cause: error }));
+    socket.destroy();
+  });
   // Node does not say for which one it did not accept the certificate.
   const ended = `it ended in its TLS handshake${isAsked ? ', or client_ca did not sign its certificate' : ''}`;
   return async (socket) => {

@@ -104,6 +104,22 @@ test('what is no handshake is refused at once, what says nothing after its time,
   expect(warn).toHaveBeenCalledTimes(2);
 });
 
+test('clients that are gone as soon as they are secured leave nothing behind that the end would wait for', async () => {
+  const spool = new FakeSpool();
+  const listener = await tls(spool);
+  for (let round = 0; round < 20; round += 1) {
+    // What the server sends after the handshake is unread, so that its end is a reset.
+    const sockets = Array.from({ length: 10 }, () => begin(listener));
+    for (const socket of sockets) socket.once('secureConnect', () => socket.destroy());
+    await Promise.all(sockets.map(closed));
+  }
+  await until(() => {
+    const { accepted = 0, refused = 0, connections } = listener.counters;
+    expect([accepted + refused, connections]).toEqual([200, 0]);
+  });
+  await listener.drain(0);
+});
+
 test('of too many handshakes the one that took the longest is reset, and a good one still succeeds', async () => {
   const spool = new FakeSpool();
   await using listener = await tls(spool, { maxGreetings: 3 });
