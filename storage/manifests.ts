@@ -7,7 +7,7 @@ import { blobKey, layerLink, revisionFolder, revisionLink, tagIndexLink, tagLink
 import { readLink, writeLink } from './links.ts';
 import type { KeyedLock } from './lock.ts';
 import { type Manifest, manifestLimit, parseManifest, storedMediaType } from './manifest.ts';
-import type { Mounts } from './mounts.ts';
+import { mostSearched, type Mounts } from './mounts.ts';
 import { isByDigest, type Reference, type RepositoryName, type Tag } from './names.ts';
 import { parallel } from './parallel.ts';
 import type { Referrers } from './referrers.ts';
@@ -145,9 +145,10 @@ export class Manifests {
     manifest: Manifest,
     mayRead: (name: RepositoryName) => boolean,
   ): Promise<string[]> {
+    const budget = { left: mostSearched };
     const blobs = await parallel(manifest.blobs, width, async (digest) => {
       const keys = await this.#blobKeys(name, digest);
-      if (keys !== undefined || !(await this.#mounts.mount(name, digest, { mayRead }))) return keys;
+      if (keys !== undefined || !(await this.#mounts.mount(name, digest, { mayRead, budget }))) return keys;
       return this.#blobKeys(name, digest);
     });
     const children = await parallel(manifest.children, width, (digest) => this.#childKeys(name, digest));

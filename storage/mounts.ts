@@ -13,8 +13,8 @@ const width = 16;
 /** Repositories that are remembered of one blob. */
 const mostNames = 8;
 
-/** Repositories that are searched for a blob of which none is remembered. Of more than these, it may not be found. */
-const mostSearched = 2000;
+/** Repositories that are searched for blobs of which none is remembered. Of more than these, they may not be found. */
+export const mostSearched = 2000;
 
 /** From where a repository may be given a blob. */
 export interface MountSource {
@@ -22,6 +22,8 @@ export interface MountSource {
   readonly from?: RepositoryName | undefined;
   /** Whether the caller may read a repository. */
   readonly mayRead: (name: RepositoryName) => boolean;
+  /** How many repositories may still be searched, where several blobs share that. */
+  readonly budget?: { left: number };
 }
 
 /**
@@ -47,10 +49,14 @@ export class Mounts {
   }
 
   /** False: no repository was found that has the blob and may be read. */
-  async mount(name: RepositoryName, digest: Digest, { from, mayRead }: MountSource): Promise<boolean> {
+  async mount(
+    name: RepositoryName,
+    digest: Digest,
+    { from, mayRead, budget = { left: mostSearched } }: MountSource,
+  ): Promise<boolean> {
     const seen = [...(from === undefined ? [] : [from]), ...(this.#seen.get(digest) ?? [])];
     for (const other of seen.filter(mayRead)) if (await this.#give(name, digest, other)) return true;
-    const other = await this.#search(digest, mayRead);
+    const other = await this.#search(digest, mayRead, budget);
     return other !== undefined && this.#give(name, digest, other);
   }
 
@@ -62,12 +68,17 @@ export class Mounts {
     return true;
   }
 
-  async #search(digest: Digest, mayRead: (name: RepositoryName) => boolean): Promise<RepositoryName | undefined> {
-    if ((await this.#driver.stat(blobKey(digest))) === undefined) return undefined;
+  async #search(
+    digest: Digest,
+    mayRead: (name: RepositoryName) => boolean,
+    budget: { left: number },
+  ): Promise<RepositoryName | undefined> {
+    if (budget.left <= 0 || (await this.#driver.stat(blobKey(digest))) === undefined) return undefined;
     let page: { repositories: RepositoryName[]; more: boolean } = { repositories: [], more: true };
-    for (let searched = 0; page.more && searched < mostSearched; searched += page.repositories.length) {
+    while (page.more && budget.left > 0) {
       const after = page.repositories.at(-1);
       page = await this.#catalog.list({ limit: 10 * width, ...(after !== undefined && { after }) });
+      budget.left -= page.repositories.length;
       const readable = page.repositories.filter(mayRead);
       const found = await parallel(
         readable,

@@ -48,7 +48,11 @@ export class Space {
    * @throws {StorageError} NO_SPACE where they touch the reserve.
    */
   async claim(announced = 0): Promise<Claim> {
-    if (announced > 0) this.#admit(await this.#ask(), announced);
+    if (announced > 0) {
+      const free = await this.#ask();
+      // Who announces more than there is room for at all does not want for what others hold.
+      this.#admit(free, announced, { wanting: this.#isTouched(free) });
+    }
     this.#announced += announced;
     let left = announced;
     const settle = (bytes: number): void => {
@@ -74,9 +78,13 @@ export class Space {
     return refused;
   }
 
-  #admit(free: number | undefined, bytes: number): void {
-    if (free === undefined || free - this.#written - this.#announced - bytes >= this.#reserve) return;
-    this.#refused = true;
+  #isTouched(free: number | undefined, bytes = 0): boolean {
+    return free !== undefined && free - this.#written - this.#announced - bytes < this.#reserve;
+  }
+
+  #admit(free: number | undefined, bytes: number, { wanting } = { wanting: true }): void {
+    if (free === undefined || !this.#isTouched(free, bytes)) return;
+    this.#refused ||= wanting;
     throw new StorageError(
       'NO_SPACE',
       `no space left on device: ${mebibytes(free)} are free, of which ${mebibytes(this.#reserve)} are kept in reserve`,

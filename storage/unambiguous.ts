@@ -76,11 +76,14 @@ function fold(key: string): string {
 }
 
 /** Reads one value off the tokens of valid JSON. */
-function checkValue(rest: Iterator<string, undefined>, path: readonly string[], token = rest.next().value): void {
+function checkValue(rest: Iterator<string, undefined>, path: string[], token = rest.next().value): void {
   if (path.length > deepest) throw invalid(`it is more than ${deepest} levels deep`);
   if (token === '[') {
     for (let next = rest.next().value; next !== undefined && next !== ']'; next = rest.next().value) {
-      if (next !== ',') checkValue(rest, [...path, '*'], next);
+      if (next === ',') continue;
+      path.push('*');
+      checkValue(rest, path, next);
+      path.pop();
     }
   } else if (token === '{') {
     const keys = new Set<string>();
@@ -90,9 +93,11 @@ function checkValue(rest: Iterator<string, undefined>, path: readonly string[], 
       if (keys.has(key)) throw invalid(`the key ${next} is there twice`);
       keys.add(key);
       rest.next();
-      checkValue(rest, [...path, key]);
+      path.push(key);
+      checkValue(rest, path);
+      path.pop();
     }
-  } else if (whole.test(path.join(' ')) && !/^\d+$/.test(token ?? '')) {
+  } else if (path.length <= 3 && whole.test(path.join(' ')) && !/^\d+$/.test(token ?? '')) {
     throw invalid(`${path.join('.')} is not written as a whole number`);
   }
 }

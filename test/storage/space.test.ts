@@ -214,3 +214,15 @@ test('an upload that failed has given back what it announced', async () => {
   await expect(store.uploads.append('a', 'none', announced(bytes))).rejects.toMatchObject({ code: 'UPLOAD_UNKNOWN' });
   await store.uploads.append('a', id, announced(bytes));
 });
+
+test('who announces more than there is room for at all ends nobody else’s upload', async () => {
+  vi.useFakeTimers({ toFake: ['performance', 'Date'] });
+  const { store } = await storeWith(10 * mebibyte);
+  await using _store = store;
+  const { id } = await store.uploads.create('a');
+  const greedy = Object.assign(body(bytes), { length: 9e15 });
+  await expect(store.uploads.append('a', id, greedy)).rejects.toMatchObject(full);
+  vi.advanceTimersByTime(10 * 60_000);
+  await store.uploads.expire(3_600_000);
+  expect((await store.uploads.status('a', id)).offset).toBe(0);
+});

@@ -1,7 +1,7 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Driver } from '../../../storage/driver.ts';
 import { openStore, type Store } from '../../../storage/store.ts';
-import { blob, image, pushBlob, pushImage } from '../../support/images.ts';
+import { blob, descriptor, image, pushBlob, pushImage } from '../../support/images.ts';
 import type { Backend } from '../backends.ts';
 
 const layer = blob('application/vnd.oci.image.layer.v1.tar', 'a layer');
@@ -79,6 +79,23 @@ export function mountsSuite(kind: string, open: () => Promise<Backend>): void {
       // They are its own from then on.
       await store.blobs.delete('b', one.config.digest);
       expect((await store.blobs.stat('c', one.config.digest)).digest).toBe(one.config.digest);
+    });
+
+    test('the blobs that a manifest lacks share one search', async () => {
+      for (let n = 0; n < 40; n += 1) await pushImage(store, `more/${n}`, image({ seed: 1 }), 'v1');
+      const layers = Array.from({ length: 100 }, (_, n) => blob(layer.mediaType, `layer ${n}`));
+      for (const one of layers) {
+        await pushBlob(store, 'b', one);
+        // Its bytes are there, and no repository has it.
+        await store.blobs.delete('b', one.digest);
+      }
+      const get = vi.spyOn(driver, 'get');
+      const { config } = image({ seed: 1 });
+      const manifest = { schemaVersion: 2, config: descriptor(config), layers: layers.map(descriptor) };
+      const put = store.manifests.put('a', 'v2', Buffer.from(JSON.stringify(manifest)), { mayRead: () => true });
+      await expect(put).rejects.toMatchObject({ code: 'MANIFEST_BLOB_UNKNOWN' });
+      // Each of 100 in each of 42 would be 4,200.
+      expect(get.mock.calls.length).toBeLessThan(3500);
     });
 
     test('a manifest is put under several tags at once', async () => {
