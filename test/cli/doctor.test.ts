@@ -34,19 +34,24 @@ const away = { SHIPLOG_URL: 'http://127.0.0.1:9' };
 describe('with a server that runs', () => {
   const certificates = resolve(import.meta.dirname, '../support/certificates');
   let server: Server;
+  let sockets: string;
   let env: NodeJS.ProcessEnv;
   beforeAll(async () => {
+    sockets = await mkdtemp(join(tmpdir(), 'shiplog-doctor-'));
     server = await startServer({
       SHIPLOG_STORAGE_DISK_FREE_SPACE_RESERVE: '1MiB',
       SHIPLOG_INGEST_SPOOL_MAX_SIZE: '1MiB',
-      SHIPLOG_INGEST_SYSLOG_UNIX: join(tmpdir(), `shiplog-doctor-${process.pid}.sock`),
+      SHIPLOG_INGEST_SYSLOG_UNIX: join(sockets, 'syslog'),
       SHIPLOG_INGEST_SYSLOG_TLS_LISTEN: `127.0.0.1:${await freePort()}`,
       SHIPLOG_INGEST_SYSLOG_TLS_CERT: join(certificates, 'server.pem'),
       SHIPLOG_INGEST_SYSLOG_TLS_KEY: join(certificates, 'server.key'),
     });
     env = server.env;
   });
-  afterAll(() => server[Symbol.asyncDispose]());
+  afterAll(async () => {
+    await server[Symbol.asyncDispose]();
+    await rm(sockets, { recursive: true });
+  });
 
   test('all is well: a line is found again that was sent in each way, and nothing is left behind', async () => {
     const before = await readdir(server.data);
