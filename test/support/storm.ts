@@ -52,7 +52,7 @@ export async function storm(options: StormOptions): Promise<Storm> {
       for (let line = 0; total.lines < count && !socket.destroyed;) {
         let chunk = '';
         for (let n = 0; n < 20 && total.lines < count; n += 1, line += 1, total.lines += 1)
-          chunk += render(connection, line);
+          chunk += stormLine(connection, line);
         state.sent.set(connection, line);
         const flowing = socket.write(chunk);
         // In step with the records, so that each kill finds lines on their way.
@@ -93,11 +93,7 @@ export async function storm(options: StormOptions): Promise<Storm> {
       let restarted = (): void => undefined;
       away = new Promise((resolve) => (restarted = resolve));
       await server.kill();
-      for (const payload of (await decodeSpool(`${server.data}/spool`)).values()) {
-        for (const { connection, line } of parse(payload.toString('latin1'))) {
-          state.committed.set(connection, Math.max(state.committed.get(connection) ?? 0, line + 1));
-        }
-      }
+      await noteCommitted(state, server.data);
       await server.start();
       restarted();
       await options.afterRestart?.(kill);
@@ -142,8 +138,26 @@ export function checkStorm(state: Storm, messages: readonly string[]): { lines: 
   return { lines: [...lines.values()].reduce((sum, found) => sum + found.length, 0), records: records.size };
 }
 
-function render(connection: string, line: number): string {
-  return `<30>1 2026-08-03T10:00:00.123456Z storm app 1 app - line ${connection} ${line} end\n`;
+/**
+ * Notes what lies in the spool of a data folder to which nobody writes, by the independent decoder: of each connection
+ * lines without a gap or a repeat. @returns the payloads as one text
+ */
+export async function noteCommitted(state: Pick<Storm, 'committed'>, data: string): Promise<string> {
+  const payloads = [...(await decodeSpool(`${data}/spool`)).values()].map((payload) => payload.toString('latin1'));
+  for (const payload of payloads) {
+    const before = new Map<string, number>();
+    for (const { connection, line } of parse(payload)) {
+      expect(line, `${connection} in the spool`).toBe((before.get(connection) ?? line - 1) + 1);
+      before.set(connection, line);
+      state.committed.set(connection, Math.max(state.committed.get(connection) ?? 0, line + 1));
+    }
+  }
+  return payloads.join('\n');
+}
+
+/** A line of a connection, with so many bytes more. */
+export function stormLine(connection: string, line: number, padding = 0): string {
+  return `<30>1 2026-08-03T10:00:00.123456Z storm app 1 app - line ${connection} ${line} end${padding > 0 ? ' '.padEnd(padding, 'x') : ''}\n`;
 }
 
 /** Whole lines of a storm in a text. */
@@ -153,7 +167,8 @@ function* parse(text: string): Iterable<{ connection: string; line: number }> {
   }
 }
 
-async function dial(port: number): Promise<Socket | undefined> {
+/** Connects. Undefined: nobody listens. */
+export async function dial(port: number): Promise<Socket | undefined> {
   const socket = connect(port, '127.0.0.1');
   socket.on('error', () => undefined);
   socket.resume();
