@@ -38,7 +38,10 @@ function fromText(schema: z.core.$ZodType, text: string): unknown {
   if (schema instanceof z.ZodBoolean) return { true: true, false: false }[text] ?? text;
   if (!(schema instanceof z.ZodArray)) return text;
   const { element } = schema;
-  if (element instanceof z.ZodObject && Object.values(element.shape).some((part) => unwrap(part) instanceof z.ZodArray)) {
+  if (
+    element instanceof z.ZodObject &&
+    Object.values(element.shape).some((part) => unwrap(part) instanceof z.ZodArray)
+  ) {
     return fromYaml(text);
   }
   const items = text.split(',').map((item) => item.trim());
