@@ -165,10 +165,12 @@ export class SegmentWriter {
         { err: error, directory: this.#options.directory },
         'a commit of the spool failed; it is tried again in a new segment',
       );
+      await this.#cutOff();
       await this.#seal();
       try {
         await this.#write(batch);
       } catch (again) {
+        await this.#cutOff();
         await this.#seal();
         throw again;
       }
@@ -196,6 +198,15 @@ export class SegmentWriter {
     segment.length = length;
     if (fresh) this.#segments.push(segment);
     if (length >= this.#options.segmentSize) await this.#seal();
+  }
+
+  /**
+   * Cuts off what a failed commit left, which may be whole: else, should the process be killed before another commit, the
+   * next one took it for committed. Where this fails too, the header of the next segment tells.
+   */
+  async #cutOff(): Promise<void> {
+    const { file, length = 0 } = this.#current ?? {};
+    await file?.truncate(length).catch(() => undefined);
   }
 
   #next(): OpenSegment {

@@ -63,6 +63,33 @@ test.each([1, 2, 3, 5, 9])(
   },
 );
 
+test.each(['writev', 'datasync', 'dirsync'])(
+  'what was refused is not found after a kill, though nothing was taken since: %s',
+  async (site) => {
+    for (let at = 1; at <= 12; at += 1) {
+      const fileSystem = await disk();
+      const machine = new Machine();
+      const spool = await machine.open(fileSystem, { segmentSize: 600 });
+      const acknowledged: string[] = [];
+      for (let n = 1; n <= 12; n += 1) {
+        if (n === at) fileSystem.before(({ op, path }) => (op === site ? fault('EIO', op, path) : undefined));
+        const text = `${n} ${'x'.repeat(50)}`;
+        await spool.append(block(source('a'), `${text}\n`)).then(
+          () => acknowledged.push(text),
+          () => undefined,
+        );
+      }
+      const next = fileSystem.kill();
+      machine.processDied();
+      const again = await machine.open(next);
+      const sink = new MemorySink();
+      await drain(again, shipper(sink));
+      expect(sink.messages, `from block ${at}`).toEqual(acknowledged);
+      await again[Symbol.asyncDispose]();
+    }
+  },
+);
+
 test('what was acknowledged after a failed sync survives a power cut: that file is never believed again', async () => {
   const { calls } = await run(() => undefined);
   for (let at = 1; at <= calls; at += 1) {
