@@ -55,7 +55,7 @@ async function killed(store: LogStore, scale: number): Promise<void> {
 }
 
 async function diskFull(store: LogStore, scale: number): Promise<void> {
-  await using disk = await mountDisk(64);
+  await using disk = await mountDisk(64 * scale);
   await using target = await startTarget({ ...store.settings(), SHIPLOG_DATA: disk.path });
   await using senders = new LogSenders(target, 1000);
   for (let round = 0; round < 2 * scale; round += 1) {
