@@ -50,7 +50,7 @@ test('a full spool that drops the oldest takes all that comes, keeps the newest,
   const machine = new Machine();
   const spool = await open(machine, await disk(), { ...silent, warn });
   await append(spool, 0, 39);
-  await vi.waitFor(() => expect(spool.size).toBeLessThanOrEqual(9000));
+  await vi.waitFor(() => expect(spool.size).toBeLessThanOrEqual(9000), 20_000);
   expect(warn.mock.calls.map(([, message]) => message)).toContain(
     'the spool is full: what has waited longest was dropped',
   );
@@ -86,7 +86,7 @@ test('no reader gets to what is dropped, and nothing is dropped that one got to'
     await append(spool, number, number);
     await reads;
   }
-  await vi.waitFor(() => expect(spool.size).toBeLessThanOrEqual(9000));
+  await vi.waitFor(() => expect(spool.size).toBeLessThanOrEqual(9000), 20_000);
   await spool.close();
   while (await readOn());
   expect(read).toEqual([...new Set(read)].toSorted((a, b) => a - b));
@@ -106,7 +106,7 @@ test('what dead processes left is dropped first', async () => {
   const spool = await open(machine, after);
   const [journal] = await spool.adopt(new AbortController().signal);
   await append(spool, 6, 11);
-  await vi.waitFor(() => expect(spool.size).toBeLessThanOrEqual(9000));
+  await vi.waitFor(() => expect(spool.size).toBeLessThanOrEqual(9000), 20_000);
   const sink = new MemorySink();
   if (journal !== undefined) await shipper(sink).ship(journal, new AbortController().signal);
   await drain(spool, shipper(sink));
@@ -182,7 +182,7 @@ test('the valid length of a segment that stays is known after its successor was 
     op === 'datasync' && path.endsWith('.segment') && (failures -= 1) === 0 ? fault('EIO', op, path) : undefined,
   );
   await append(spool, 0, 20);
-  await vi.waitFor(() => expect(spool.size).toBeLessThanOrEqual(9000));
+  await vi.waitFor(() => expect(spool.size).toBeLessThanOrEqual(9000), 20_000);
   const { droppedRecords } = spool.totals;
   expect(droppedRecords).toBeGreaterThan(5);
   const after = fileSystem.kill();
@@ -209,7 +209,7 @@ test('on a full disk what is oldest makes room, also for the checkpoint that say
     return full && op === 'writev' ? fault('ENOSPC', op, path) : undefined;
   });
   await expect(spool.append(block(source('a'), `${line(6)}\n`))).rejects.toMatchObject({ code: 'full' });
-  await vi.waitFor(() => expect(full).toBe(false));
+  await vi.waitFor(() => expect(full).toBe(false), 20_000);
   vi.advanceTimersByTime(1000);
   await append(spool, 6, 6);
   const sink = new MemorySink();

@@ -84,14 +84,15 @@ test('what listeners and callers bring reaches the sink, and the ledgers say so'
   socket.write('by tcp\n');
   const datagrams = createSocket('udp4');
   datagrams.send('by udp\n', udp?.port ?? 0, '127.0.0.1');
-  await vi.waitFor(() => expect(sink.found.size).toBe(3));
+  await vi.waitFor(() => expect(sink.found.size).toBe(3), 20_000);
   socket.destroy();
   datagrams.close();
   expect(sink.messages.map((message) => message.slice(-6)).toSorted()).toEqual(
     ['y call', 'by tcp', 'by udp'].toSorted(),
   );
-  await vi.waitFor(() =>
-    expect(pipeline.status().totals).toMatchObject({ indexedRecords: 3, readRecords: 3, unreadBytes: 0 }),
+  await vi.waitFor(
+    () => expect(pipeline.status().totals).toMatchObject({ indexedRecords: 3, readRecords: 3, unreadBytes: 0 }),
+    20_000,
   );
 });
 
@@ -122,12 +123,15 @@ test('what a sink that is away did not take is delivered by the next life, once'
   {
     await using pipeline = await open(data.path, sink);
     for (let n = 0; n < 20; n += 1) await pipeline.accept(block(source('a'), `${n}\n`));
-    await vi.waitFor(() => expect(pipeline.status().trouble).toMatchObject({ code: 'unavailable', reason: 'away' }));
+    await vi.waitFor(
+      () => expect(pipeline.status().trouble).toMatchObject({ code: 'unavailable', reason: 'away' }),
+      20_000,
+    );
   }
   expect(sink.found.size).toBe(0);
   sink.judge = () => undefined;
   await using pipeline = await open(data.path, sink);
-  await vi.waitFor(() => expect(pipeline.status().totals.indexedRecords).toBe(20));
+  await vi.waitFor(() => expect(pipeline.status().totals.indexedRecords).toBe(20), 20_000);
   expect(sink.messages).toEqual(Array.from({ length: 20 }, (_, n) => String(n)));
   expect(pipeline.status().trouble).toBeUndefined();
 });
@@ -139,12 +143,12 @@ test('while a sink is away, what was read is in flight, and the lag grows', asyn
   await using pipeline = await open(data.path, sink);
   const arrivedAt = (Date.now() - 60_000) * 1000;
   await pipeline.accept({ ...block(source('a'), 'one\ntwo\n'), arrivedAt });
-  await vi.waitFor(() => expect(pipeline.status().totals.inFlightRecords).toBe(2));
+  await vi.waitFor(() => expect(pipeline.status().totals.inFlightRecords).toBe(2), 20_000);
   const { totals, lag } = pipeline.status();
   expect(totals).toMatchObject({ readRecords: 2, indexedRecords: 0 });
   expect(lag).toBeGreaterThanOrEqual(60_000);
   sink.judge = () => undefined;
-  await vi.waitFor(() => expect(pipeline.status().totals.inFlightRecords).toBe(0));
+  await vi.waitFor(() => expect(pipeline.status().totals.inFlightRecords).toBe(0), 20_000);
   expect(pipeline.status()).toMatchObject({ lag: 0, totals: { readRecords: 2, indexedRecords: 2 } });
 });
 
@@ -155,14 +159,14 @@ test('what was rejected can be sent again once the sink would take it, beside wh
     record.message.startsWith('bad') ? { status: 'rejected', reason: 'a wrong mapping' } : undefined;
   await using pipeline = await open(data.path, sink);
   await pipeline.accept(block(source('a'), 'good\nbad 1\nbad 2\n'));
-  await vi.waitFor(() => expect(pipeline.status().totals.deadLetteredRecords).toBe(2));
+  await vi.waitFor(() => expect(pipeline.status().totals.deadLetteredRecords).toBe(2), 20_000);
   const letters = await Array.fromAsync(pipeline.deadLetters.read());
   expect(letters.map(({ document }) => document)).toEqual(['"bad 1"', '"bad 2"']);
   sink.judge = () => undefined;
   await pipeline.accept(block(source('a'), 'more\n'));
   const { signal } = new AbortController();
   expect(await pipeline.deadLetters.replay(undefined, signal)).toEqual({ taken: 2, kept: 0 });
-  await vi.waitFor(() => expect(sink.found.size).toBe(4));
+  await vi.waitFor(() => expect(sink.found.size).toBe(4), 20_000);
   expect(await Array.fromAsync(pipeline.deadLetters.read())).toEqual([]);
   expect(pipeline.status().deadLetters).toEqual({ added: 2, removed: 2, dropped: 0, bytes: 0 });
 });

@@ -111,7 +111,7 @@ test('nothing is delivered before its sync succeeded, and never if it fails', as
   const sink = new MemorySink();
   const shipping = shipper(sink).ship(spool.live, new AbortController().signal);
   await spool.append(block(source('a'), 'first\n'));
-  await vi.waitFor(() => expect(sink.messages).toEqual(['first']));
+  await vi.waitFor(() => expect(sink.messages).toEqual(['first']), 20_000);
   fileSystem.before(async ({ op, path }) => {
     if (op !== 'datasync' || !path.endsWith('.segment')) return undefined;
     await sleep(10);

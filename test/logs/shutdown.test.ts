@@ -12,7 +12,7 @@ test('at the end syslog connections are drained while requests are finished, and
   client.write(`${head}\r\nExpect: 100-continue\r\n\r\n`);
   expect(String(await once(client, 'data'))).toContain('100 Continue');
   const ended = service[Symbol.asyncDispose]();
-  await vi.waitFor(() => expect(service.pipeline.drained).toBe(true));
+  await vi.waitFor(() => expect(service.pipeline.drained).toBe(true), 20_000);
   client.write(body);
   expect(String(await once(client, 'data'))).toContain('"accepted":1');
   await ended;

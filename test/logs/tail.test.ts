@@ -80,9 +80,9 @@ test('each record is one event, once, however often the sink tells of it', async
     'x-accel-buffering': 'no',
   });
   tailed.page = { records: [record('a\nb'), record('c')], cut: false };
-  await vi.waitFor(() => expect(messages(text())).toEqual(['a\nb', 'c']));
+  await vi.waitFor(() => expect(messages(text())).toEqual(['a\nb', 'c']), 20_000);
   const before = tailed.asked.length;
-  await vi.waitFor(() => expect(tailed.asked.length).toBeGreaterThan(before + 3));
+  await vi.waitFor(() => expect(tailed.asked.length).toBeGreaterThan(before + 3), 20_000);
   expect(messages(text())).toEqual(['a\nb', 'c']);
   expect(text()).toMatch(/^retry: 1000\n\nid: \d+\.a%0Ab\ndata: \{"message":"a\\nb"\}\n\n/);
 });
@@ -91,7 +91,7 @@ test('the sink is asked for what came from now on, then again and again with an 
   const tailed = await serveTail({ overlap: 1 });
   const before = Date.now();
   await tailed.open('/?q=host:web');
-  await vi.waitFor(() => expect(tailed.asked.length).toBeGreaterThan(20));
+  await vi.waitFor(() => expect(tailed.asked.length).toBeGreaterThan(20), 20_000);
   const sinces = tailed.asked.map(({ since }) => since);
   expect(sinces[0]).toBeGreaterThanOrEqual(before);
   expect(sinces).toEqual(sinces.toSorted((a, b) => a - b));
@@ -104,7 +104,7 @@ test('nothing that came before the tail is asked for, unless an event says where
   const tailed = await serveTail({ overlap: 60_000 });
   const before = Date.now();
   await tailed.open();
-  await vi.waitFor(() => expect(tailed.asked.length).toBeGreaterThan(3));
+  await vi.waitFor(() => expect(tailed.asked.length).toBeGreaterThan(3), 20_000);
   const sinces = tailed.asked.map(({ since }) => since);
   expect(sinces[0]).toBeGreaterThanOrEqual(before);
   // As long as the overlap reaches back beyond the start.
@@ -117,9 +117,9 @@ test('that records were left out is told, but not where all are known or joined 
   const tailed = await serveTail();
   const { text } = await tailed.open();
   tailed.page = { records: [record('a'), record('b')], cut: true };
-  await vi.waitFor(() => expect(messages(text())).toEqual(['a', 'b']));
+  await vi.waitFor(() => expect(messages(text())).toEqual(['a', 'b']), 20_000);
   tailed.page = { records: [record('b'), record('c')], cut: true };
-  await vi.waitFor(() => expect(messages(text())).toEqual(['a', 'b', 'c']));
+  await vi.waitFor(() => expect(messages(text())).toEqual(['a', 'b', 'c']), 20_000);
   expect(text().match(/event: skipped\ndata: \{\}\n\n/g)).toHaveLength(1);
 });
 
@@ -127,13 +127,13 @@ test('while the sink is away the tail says so once, and asks from where it was',
   const tailed = await serveTail({ overlap: 0 });
   const { text } = await tailed.open();
   tailed.page = new SinkError('unavailable', 'away\nfor now');
-  await vi.waitFor(() => expect(text()).toContain('event: trouble'));
+  await vi.waitFor(() => expect(text()).toContain('event: trouble'), 20_000);
   const failed = tailed.asked.at(-1)?.since;
   const before = tailed.asked.length;
-  await vi.waitFor(() => expect(tailed.asked.length).toBeGreaterThan(before + 5));
+  await vi.waitFor(() => expect(tailed.asked.length).toBeGreaterThan(before + 5), 20_000);
   expect(tailed.asked.at(-1)?.since).toBe(failed);
   tailed.page = { records: [record('back')], cut: false };
-  await vi.waitFor(() => expect(messages(text())).toEqual(['back']));
+  await vi.waitFor(() => expect(messages(text())).toEqual(['back']), 20_000);
   expect(text().match(/event: trouble\ndata: \{"message":"away\\nfor now"\}\n\n/g)).toHaveLength(1);
 });
 
@@ -148,7 +148,7 @@ test('a sink that is away from the start is 503, a bad query is 400', async () =
 test('a tail without records is kept alive by comments', async () => {
   const tailed = await serveTail({ keepAlive: 0 });
   const { text } = await tailed.open();
-  await vi.waitFor(() => expect(text()).toMatch(/^retry: 1000\n\n(: nothing new\n\n){3}/));
+  await vi.waitFor(() => expect(text()).toMatch(/^retry: 1000\n\n(: nothing new\n\n){3}/), 20_000);
 });
 
 test('there are only so many tails, and one that ended makes room', async () => {
@@ -158,13 +158,13 @@ test('there are only so many tails, and one that ended makes room', async () => 
   const third = await tailed.open();
   expect([third.answer.statusCode, third.answer.headers['retry-after']]).toEqual([503, '5']);
   answer.destroy();
-  await vi.waitFor(async () => expect((await tailed.open()).answer.statusCode).toBe(200));
+  await vi.waitFor(async () => expect((await tailed.open()).answer.statusCode).toBe(200), 20_000);
 });
 
 test('a tail whose reader has gone asks no more', async () => {
   const tailed = await serveTail();
   const { answer } = await tailed.open();
-  await vi.waitFor(() => expect(tailed.asked.length).toBeGreaterThan(2));
+  await vi.waitFor(() => expect(tailed.asked.length).toBeGreaterThan(2), 20_000);
   answer.destroy();
   let before = -1;
   await vi.waitFor(
@@ -199,7 +199,7 @@ test('tails end when the service does, in good order', async () => {
   const [answer]: IncomingMessage[] = await once(request, 'response');
   let text = '';
   answer?.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
-  await vi.waitFor(() => expect(messages(text)).toEqual(['a']));
+  await vi.waitFor(() => expect(messages(text)).toEqual(['a']), 20_000);
   await service[Symbol.asyncDispose]();
-  await vi.waitFor(() => expect(answer?.complete).toBe(true));
+  await vi.waitFor(() => expect(answer?.complete).toBe(true), 20_000);
 });

@@ -32,7 +32,7 @@ async function pass(ms: number): Promise<void> {
   const due = waiting.filter((one) => one.ms <= ms);
   waiting = waiting.filter((one) => one.ms > ms);
   for (const { wake } of due) wake();
-  await vi.waitFor(() => expect(waiting).toHaveLength(2));
+  await vi.waitFor(() => expect(waiting).toHaveLength(2), 20_000);
 }
 
 const [minute, hour, day] = [60_000, 3_600_000, 86_400_000];
@@ -50,7 +50,7 @@ test('idle uploads and what a crash left go at the start, and again and again; a
 
   {
     await using _jobs = startStorageJobs({ store, driver, uploadExpiry: day, log });
-    await vi.waitFor(() => expect(waiting).toHaveLength(2));
+    await vi.waitFor(() => expect(waiting).toHaveLength(2), 20_000);
     await expect(store.uploads.status('a', old.id)).rejects.toMatchObject({ code: 'UPLOAD_UNKNOWN' });
     expect(await litter()).toBe(0);
     expect(waiting.map(({ ms }) => ms).toSorted((one, other) => one - other)).toEqual([5 * minute, hour]);
