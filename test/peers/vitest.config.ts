@@ -6,8 +6,8 @@ export default defineConfig({
   test: {
     include: ['test/peers/**/*.test.ts'],
     pool: 'forks',
-    // The programs of one file are enough for a small machine.
-    fileParallelism: false,
+    // The programs of two files are enough for a small machine: much of the time one waits for its own.
+    maxWorkers: 2,
     testTimeout: 180_000,
     hookTimeout: 300_000,
     allowOnly: false,
