@@ -40,6 +40,13 @@ export interface Driver extends AsyncDisposable {
    */
   delete(key: string, options?: { hint: boolean }): Promise<boolean>;
 
+  /**
+   * Removes a key of small content if it holds just these bytes, durably, and those folders on the way to it, `within`
+   * and below, that have nothing else. False: it is not there, or holds something else, which stays, though a reader may
+   * miss it for a moment.
+   */
+  deleteSame(key: string, bytes: Uint8Array, within: string): Promise<boolean>;
+
   /** What a folder has, in no order; nothing if it is not there. */
   list(folder: string): Promise<Entry[]>;
 

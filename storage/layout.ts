@@ -116,9 +116,14 @@ export function tagLink(name: RepositoryName, tag: Tag): string {
   return linkIn(`${tagFolder(name, tag)}/current`);
 }
 
+/** All that a tag ever pointed to. */
+export function tagIndexFolder(name: RepositoryName, tag: Tag): string {
+  return `${tagFolder(name, tag)}/index`;
+}
+
 /** That a tag once pointed to a manifest. */
 export function tagIndexLink(name: RepositoryName, tag: Tag, digest: Digest): string {
-  return linkIn(`${tagFolder(name, tag)}/index/${digestPath(digest)}`);
+  return linkIn(`${tagIndexFolder(name, tag)}/${digestPath(digest)}`);
 }
 
 /** The folder that has a folder for each algorithm by which a repository's manifests with this config are named. */

@@ -1,7 +1,7 @@
 import type { Digest } from './digest.ts';
 import type { Driver } from './driver.ts';
 import { StorageError } from './errors.ts';
-import { manifestsFolder, tagFolder, tagIndexLink, tagLink, tagsFolder } from './layout.ts';
+import { manifestsFolder, tagFolder, tagIndexFolder, tagIndexLink, tagLink, tagsFolder } from './layout.ts';
 import { readLink } from './links.ts';
 import type { KeyedLock } from './lock.ts';
 import { isTag, type RepositoryName, type Tag } from './names.ts';
@@ -45,7 +45,11 @@ export class Tags {
   async deleteAll(name: RepositoryName, digest: Digest): Promise<void> {
     await parallel(await this.#all(name), width, async (tag) => {
       const link = tagLink(name, tag);
-      if ((await readLink(this.#driver, link)) === digest) await this.#driver.delete(tagFolder(name, tag));
+      if ((await readLink(this.#driver, link)) === digest) {
+        // Another process may move the tag at this moment. It keeps it then, without its past, which only registry:2 keeps.
+        await this.#driver.delete(tagIndexFolder(name, tag));
+        await this.#driver.deleteSame(link, Buffer.from(digest), tagFolder(name, tag));
+      }
       // It has pointed there, and no power cut may bring that back.
       else if (await this.#driver.stat(tagIndexLink(name, tag, digest))) await this.#driver.settle([link]);
     });

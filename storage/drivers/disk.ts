@@ -106,6 +106,35 @@ class DiskDriver implements Driver {
     return true;
   }
 
+  async deleteSame(key: string, bytes: Uint8Array, within: string): Promise<boolean> {
+    const path = this.#path(key);
+    const temporary = this.#temporary();
+    const isSame = async (at: string): Promise<boolean> => {
+      const found = await readSmall(this.#files, at, bytes.length);
+      return found !== undefined && Buffer.compare(found, bytes) === 0;
+    };
+    try {
+      if (!(await isSame(path))) return false;
+      this.#durability.forget(path);
+      const taken = await unlessAbsent(this.#files.rename(path, temporary).then(() => true));
+      this.#durability.forget(path);
+      if (taken === undefined) return false;
+      // Another process may have put something else since it was looked at: that goes back, unless it was put once more.
+      if (!(await isSame(temporary))) {
+        await this.#durability.placeIfAbsent(temporary, path);
+        await this.#durability.settle(path);
+        return false;
+      }
+      await this.#durability.sync(dirname(path));
+      await this.#removeEmpty(dirname(path), this.#path(within));
+      return true;
+    } catch (error) {
+      throw asStorageError(error);
+    } finally {
+      await remove(this.#files, temporary).catch(() => undefined);
+    }
+  }
+
   async list(folder: string): Promise<Entry[]> {
     const entries = await unlessAbsent(this.#files.readdir(this.#path(folder), { withFileTypes: true }));
     return (entries ?? []).map((entry) => ({ name: entry.name, folder: entry.isDirectory() }));
@@ -157,6 +186,19 @@ class DiskDriver implements Driver {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.uploads[Symbol.asyncDispose]();
+  }
+
+  /** Removes a folder, and those above it up to `last`, while they are empty. */
+  async #removeEmpty(folder: string, last: string): Promise<void> {
+    for (let at = folder; at === last || at.startsWith(`${last}/`); at = dirname(at)) {
+      try {
+        await unlessAbsent(this.#files.rmdir(at));
+      } catch (error) {
+        if (hasCode(error, 'ENOTEMPTY', 'EEXIST')) return;
+        throw error;
+      }
+      this.#durability.forget(at);
+    }
   }
 
   /** Makes a new file of these bytes. */

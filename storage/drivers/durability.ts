@@ -36,6 +36,19 @@ export class Durability {
     }
   }
 
+  /** Gives a file another name, unless something has that name by now. It is durable after `settle`. */
+  async placeIfAbsent(from: string, to: string): Promise<void> {
+    for (let attempt = 1; ; attempt += 1) {
+      await this.#makeDirectory(to);
+      try {
+        return await this.#files.link(from, to);
+      } catch (error) {
+        if (hasCode(error, 'EEXIST')) return;
+        if (attempt === 3 || !hasCode(error, 'ENOENT')) throw error;
+      }
+    }
+  }
+
   async #makeDirectory(path: string): Promise<void> {
     const directory = dirname(path);
     const first = await this.#files.mkdir(directory, { recursive: true });

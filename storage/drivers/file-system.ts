@@ -36,6 +36,8 @@ export interface FileSystem {
   mkdir(path: string, options: { recursive: true }): Promise<string | undefined>;
   readdir(path: string, options: { withFileTypes: true }): Promise<Dirent[]>;
   rename(from: string, to: string): Promise<void>;
+  /** Gives a file another name beside its own. Fails with EEXIST where something has that name. */
+  link(existing: string, path: string): Promise<void>;
   unlink(path: string): Promise<void>;
   rmdir(path: string): Promise<void>;
   stat(path: string): Promise<Stats>;

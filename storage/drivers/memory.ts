@@ -25,6 +25,7 @@ export function openMemory(): Driver {
       for (const other of found) objects.delete(other);
       return found.length > 0;
     },
+    deleteSame: async (key, bytes) => objects.get(key)?.equals(bytes) === true && objects.delete(key),
     list: async (folder) => {
       const entries = new Map<string, Entry>();
       for (const key of objects.keys()) {

@@ -118,14 +118,15 @@ export class S3Bucket implements Disposable {
   }
 
   /** A small object as a whole. Undefined: it is not there, or holds more than `limit` bytes. */
-  async get(key: string, limit: number): Promise<{ bytes: Uint8Array; etag: string } | undefined> {
+  async get(key: string, limit: number): Promise<(Described & { readonly bytes: Uint8Array }) | undefined> {
     for (let attempt = 1; ; attempt += 1) {
       const found = await this.#open(this.s3, key);
       try {
         if (found === undefined || found.size > limit) return undefined;
         const pieces: Uint8Array[] = [];
         for await (const piece of found.body) pieces.push(piece);
-        return { bytes: Buffer.concat(pieces), etag: found.etag };
+        const { size, etag, modified } = found;
+        return { bytes: Buffer.concat(pieces), size, etag, modified };
       } catch (error) {
         if (attempt === 3) throw asS3Error('GetObject', error);
       } finally {

@@ -64,6 +64,12 @@ class S3Driver implements Driver {
     return keys.length > 0;
   }
 
+  async deleteSame(key: string, bytes: Uint8Array): Promise<boolean> {
+    const found = await this.#bucket.get(key, bytes.length);
+    if (found === undefined || Buffer.compare(found.bytes, bytes) !== 0) return false;
+    return this.#bucket.deleteSame(key, found);
+  }
+
   list(folder: string): Promise<Entry[]> {
     return this.#bucket.entries(folder);
   }

@@ -107,6 +107,7 @@ function withoutEmptyFolders(driver: Driver): Driver {
     read: (key, span) => driver.read(key, span),
     put: (key, bytes) => driver.put(key, bytes),
     delete: (key) => driver.delete(key),
+    deleteSame: (key, bytes, within) => driver.deleteSame(key, bytes, within),
     async list(folder) {
       const entries = await driver.list(folder);
       const there = await Promise.all(

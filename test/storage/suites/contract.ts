@@ -80,6 +80,21 @@ export function storeSuite(kind: string, open: () => Promise<Backend>): void {
         expect(await driver.list('a')).toEqual([{ name: 'f', folder: false }]);
       });
 
+      test('a key is deleted only if it holds what it is said to, with the folders that it leaves empty', async () => {
+        const [one, two] = [Buffer.from('one'), Buffer.from('two')];
+        await driver.put('a/b/c/link', one);
+        await driver.put('a/b/other', one);
+        for (const wrong of [two, Buffer.from('on'), Buffer.from('one more')]) {
+          expect(await driver.deleteSame('a/b/c/link', wrong, 'a/b')).toBe(false);
+        }
+        expect(await driver.get('a/b/c/link', 3)).toEqual(one);
+        expect(await driver.deleteSame('a/b/c/link', one, 'a/b')).toBe(true);
+        expect(await driver.deleteSame('a/b/c/link', one, 'a/b')).toBe(false);
+        expect(await driver.list('a/b')).toEqual([{ name: 'other', folder: false }]);
+        expect(await driver.deleteSame('a/b/other', one, 'a/b')).toBe(true);
+        expect(await driver.list('a')).toEqual([]);
+      });
+
       test('settling what is there, and what is not, does no harm', async () => {
         await driver.put('a/b', Buffer.from('1'));
         await driver.settle(['a/b', 'a/c', 'x/y']);
