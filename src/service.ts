@@ -24,6 +24,7 @@ import { healthRouter } from './http/health.ts';
 import { createMetrics } from './http/metrics.ts';
 import { publicUrlOf } from './http/public-url.ts';
 import { listenHttp } from './http/server.ts';
+import { tlsFilesOf } from './http/tls.ts';
 import { openLogs } from './logs/open.ts';
 import { logsReadiness } from './logs/readiness.ts';
 import { measureLogs } from './logs/metrics.ts';
@@ -146,7 +147,10 @@ export async function startService(config: Config, { log, openPipeline = openLog
       listen: config.http.listen,
       idleTimeout: config.http.idle_timeout,
       shutdownGrace: config.http.shutdown_grace,
+      tls: tlsFilesOf(config.http.tls),
+      log,
     }).catch((error: unknown) => {
+      if (error instanceof CertificateError) throw explainCertificate('http.tls', error);
       throw explainListen('http.listen', config.http.listen, error);
     }),
     // One grace for both: requests are finished while the syslog connections are.
@@ -165,7 +169,7 @@ export async function startService(config: Config, { log, openPipeline = openLog
     },
     async reload() {
       await userFile.refresh();
-      await pipeline.reload();
+      await Promise.all([http.reload(), pipeline.reload()]);
     },
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
   };
@@ -175,10 +179,7 @@ export async function startService(config: Config, { log, openPipeline = openLog
 function explainListener(error: unknown): never {
   if (!(error instanceof ListenerError)) throw error;
   const { listener, place, cause } = error;
-  const parts = { cert: 'cert', key: 'key', clientCa: 'client_ca' } as const;
-  if (cause instanceof CertificateError) {
-    throw new StartError(`ingest.syslog.tls.${parts[cause.part]}: ${cause.message}`, { cause });
-  }
+  if (cause instanceof CertificateError) throw explainCertificate('ingest.syslog.tls', cause);
   const keys = {
     tcp: 'syslog.tcp',
     udp: 'syslog.udp',
@@ -189,6 +190,12 @@ function explainListener(error: unknown): never {
     gelfUdp: 'gelf.udp',
   } as const;
   throw explainListen(`ingest.${keys[listener]}`, place, cause);
+}
+
+/** Names the key of the file that cannot be used. */
+function explainCertificate(section: string, error: CertificateError): StartError {
+  const keys = { cert: 'cert', key: 'key', clientCa: 'client_ca' } as const;
+  return new StartError(`${section}.${keys[error.part]}: ${error.message}`, { cause: error });
 }
 
 /** Why a listener could not start, by the key that says where it listens. */

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
-import type { Log } from '../log.ts';
-import { type Certificate, type CertificateFiles, isSame, readCertificate } from './certificate.ts';
+import { type CertificateFiles, readCertificate } from './certificate.ts';
+import { type CertificateWatch, tlsVersions, watchCertificate } from './certificate-watch.ts';
 import { GreetingError } from './greeting.ts';
 import type { ListenAddress, NetworkListener } from './listener.ts';
 import { StreamListener, type StreamListenerOptions } from './stream.ts';
@@ -13,22 +13,19 @@ export interface TlsListenerOptions extends StreamListenerOptions {
   readonly files: CertificateFiles;
   /** How long a handshake may take. 10 seconds. */
   readonly handshakeTimeout?: number;
-  /** How often it is looked whether the files have changed. 30 seconds. */
+  /** How often it is looked whether the files have changed. As a CertificateWatch has it. */
   readonly lookEvery?: number;
 }
 
 /** A listener whose certificate may change. */
-export interface TlsListener extends NetworkListener {
-  /** Reads the certificate again; connections go on. Where it cannot be used the old one stays, and the log says so. */
-  reload(): Promise<void>;
-}
+export interface TlsListener extends NetworkListener, Pick<CertificateWatch, 'reload'> {}
 
 /**
  * Syslog over TLS (RFC 5425), framed as over TCP.
  * @throws {CertificateError} the certificate cannot be used, or the system's error where it cannot listen there.
  */
 export async function openTlsListener(options: TlsListenerOptions): Promise<TlsListener> {
-  const { files, log, handshakeTimeout = 10_000, lookEvery = 30_000 } = options;
+  const { files, log, handshakeTimeout = 10_000, lookEvery } = options;
   const certificate = await readCertificate(files);
   const isAsked = files.clientCa !== undefined;
   const handshakes = createServer({
@@ -36,7 +33,7 @@ export async function openTlsListener(options: TlsListenerOptions): Promise<TlsL
     requestCert: isAsked,
     rejectUnauthorized: isAsked,
     handshakeTimeout,
-    minVersion: 'TLSv1.2',
+    ...tlsVersions,
   });
   const server = createTcpServer();
   const listener = new StreamListener(server, options, {
@@ -47,10 +44,16 @@ export async function openTlsListener(options: TlsListenerOptions): Promise<TlsL
   });
   const address = await listen(server, options.listen);
 
-  const reload = reloader(handshakes, files, certificate, log);
-  const timer = setInterval(() => void reload(), lookEvery).unref();
+  const watch = watchCertificate({
+    server: handshakes,
+    files,
+    first: certificate,
+    log,
+    listener: 'syslog-tls',
+    lookEvery,
+  });
   const drain = (grace: number): Promise<void> => {
-    clearInterval(timer);
+    watch[Symbol.dispose]();
     return listener.drain(grace);
   };
   return {
@@ -58,7 +61,7 @@ export async function openTlsListener(options: TlsListenerOptions): Promise<TlsL
     get counters() {
       return listener.counters;
     },
-    reload,
+    reload: () => watch.reload(),
     drain,
     [Symbol.asyncDispose]: () => drain(0),
   };
@@ -102,24 +105,4 @@ function securer(handshakes: Server, isAsked: boolean): (socket: Socket) => Prom
 function reasonOf(error: Error): string {
   const reason = 'reason' in error && typeof error.reason === 'string' ? error.reason : error.message;
   return `its TLS handshake failed: ${reason}`;
-}
-
-function reloader(server: Server, files: CertificateFiles, first: Certificate, log: Log): () => Promise<void> {
-  let current = first;
-  let complaint = '';
-  return async () => {
-    try {
-      const certificate = await readCertificate(files);
-      complaint = '';
-      if (isSame(certificate, current)) return;
-      server.setSecureContext({ ...certificate, minVersion: 'TLSv1.2' });
-      current = certificate;
-      log.info({ file: files.cert }, 'a new certificate is in use for syslog over TLS');
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      if (reason !== complaint)
-        log.error({ reason }, 'the certificate for syslog over TLS cannot be read again; the old one stays');
-      complaint = reason;
-    }
-  };
 }

@@ -1,11 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { isLoopback } from '../auth/loopback.ts';
-import { type Config, formatAddress } from '../config.ts';
+import { type Config, formatAddress, loadConfig } from '../config.ts';
 import { cliKeyFile } from '../data-folder.ts';
 import { escapeControls } from '../escape.ts';
 import { hasCode } from '../system-error.ts';
 import { CommandError, UsageError } from './command.ts';
-import { upload } from './upload.ts';
+import { tlsFilesOf } from '../http/tls.ts';
+import { send } from './send.ts';
+import { type Trust, trustAuthorities, trustCertificate } from './trust.ts';
 
 /** How a running server is reached. */
 export interface ClientOptions {
@@ -15,12 +17,15 @@ export interface ClientOptions {
   readonly url: string | undefined;
   /** `--user name:password`; else the URL's, else `$SHIPLOG_USER` and `$SHIPLOG_PASSWORD`, else the key that the server left. */
   readonly user: string | undefined;
+  /** `--ca`: a file of the certificate authorities to trust. */
+  readonly ca: string | undefined;
 }
 
 /** The options by which a command finds its server. */
 export const clientOptions = {
   url: { type: 'string' },
   user: { type: 'string' },
+  ca: { type: 'string' },
   config: { type: 'string' },
 } as const;
 
@@ -28,8 +33,17 @@ export const clientOptions = {
 export const clientUsage = `  --url URL            the server; else $SHIPLOG_URL, else the configured one
   --user NAME:PASSWORD the log-in; else the URL's, else $SHIPLOG_USER and $SHIPLOG_PASSWORD; not needed on the server's
                        machine
+  --ca FILE            whom to trust instead of the system's authorities, where the URL is https; else $NODE_EXTRA_CA_CERTS
   --config FILE        the configuration file
 `;
+
+/** What a command was told of its server. @throws {ConfigError} */
+export function serverOf(
+  { config, url, user, ca }: { [K in keyof typeof clientOptions]?: string },
+  env: NodeJS.ProcessEnv,
+): ClientOptions {
+  return { config: loadConfig({ file: config, env }), env, url, user, ca };
+}
 
 /** What is sent. */
 export interface Ask {
@@ -45,20 +59,16 @@ export async function ask(path: string, options: ClientOptions, request: Ask = {
   const { method = 'GET', headers, body, also = [] } = request;
   const { base, login } = findServer(options);
   const authorization = await authorize(base, login, options);
-  const url = new URL(path, base);
   let answer: Response;
   try {
     // Credentials are for this server; so a redirect is not followed.
     const fields = { ...headers, ...(authorization !== undefined && { authorization }) };
-    answer =
-      body === undefined || body instanceof Uint8Array
-        ? await fetch(url, { method, redirect: 'manual', headers: fields, ...(body !== undefined && { body }) })
-        : await upload(url, { method, headers: fields }, body);
+    const trust = await findTrust(base, options);
+    answer = await send(new URL(path, base), { method, headers: fields, body, trust });
   } catch (error) {
-    const { cause } = error instanceof Error ? error : {};
-    const reason = cause instanceof Error && cause.message !== '' ? cause.message : String(error);
+    if (error instanceof CommandError) throw error;
     throw new CommandError(
-      `no shiplog answers at ${base.origin} (${reason}); is it running (npm start)? ` +
+      `no shiplog answers at ${base.origin} (${reasonOf(error)}); is it running (npm start)? ` +
         'For another one give --url or $SHIPLOG_URL.',
       { cause: error },
     );
@@ -69,13 +79,33 @@ export async function ask(path: string, options: ClientOptions, request: Ask = {
   );
 }
 
+/** Where there are several addresses, each has its error. */
+function reasonOf(error: unknown): string {
+  if (error instanceof AggregateError) return error.errors.map(reasonOf).join('; ');
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Whom to trust: the server of the configuration is known by its own certificate. */
+async function findTrust(base: URL, { config, env, url, ca }: ClientOptions): Promise<Trust | undefined> {
+  if (base.protocol !== 'https:') return undefined;
+  if (ca !== undefined) return trustAuthorities(ca);
+  const own = tlsFilesOf(config.http.tls);
+  return isConfigured({ url, env }) && own !== undefined ? trustCertificate(own.cert) : undefined;
+}
+
+/** Whether the server is the one of the configuration, and no other is named. */
+function isConfigured({ url, env }: Pick<ClientOptions, 'url' | 'env'>): boolean {
+  return (url ?? env['SHIPLOG_URL'] ?? '') === '';
+}
+
 /** Where the server is, and the log-in that its URL had: it is in no URL that is asked or told of. */
 function findServer({ url, env, config }: ClientOptions): { base: URL; login: string } {
-  const text = url ?? env['SHIPLOG_URL'];
-  if (text === undefined || text === '') {
+  const text = url ?? env['SHIPLOG_URL'] ?? '';
+  if (isConfigured({ url, env })) {
     const { host, port } = config.http.listen;
+    const scheme = tlsFilesOf(config.http.tls) === undefined ? 'http' : 'https';
     const wildcards: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
-    return { base: new URL(`http://${formatAddress({ host: wildcards[host] ?? host, port })}`), login: '' };
+    return { base: new URL(`${scheme}://${formatAddress({ host: wildcards[host] ?? host, port })}`), login: '' };
   }
   if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol)) {
     const shown = text.replace(/^(\w+:\/\/)?.*@/s, '$1…@');
@@ -111,7 +141,7 @@ async function authorize(
     return `Basic ${Buffer.from(`${name}:${password}`).toString('base64')}`;
   }
   // The key is for this machine's server, and goes nowhere else.
-  const isOurs = (url ?? env['SHIPLOG_URL'] ?? '') === '' || isLoopback(base.hostname.replace(/^\[|\]$/g, ''));
+  const isOurs = isConfigured({ url, env }) || isLoopback(base.hostname.replace(/^\[|\]$/g, ''));
   if (!isOurs) return undefined;
   try {
     return `Bearer ${await readFile(cliKeyFile(config.data), 'utf8')}`;

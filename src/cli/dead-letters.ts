@@ -1,6 +1,5 @@
-import { loadConfig } from '../config.ts';
 import { escapeControls } from '../escape.ts';
-import { ask, type ClientOptions, clientOptions, clientUsage } from './client.ts';
+import { ask, type ClientOptions, clientOptions, clientUsage, serverOf } from './client.ts';
 import { type Command, CommandError, UsageError } from './command.ts';
 import { parseOptions } from './options.ts';
 import { print } from './print.ts';
@@ -30,7 +29,7 @@ export const deadLetters: Command = async ({ args, env, stdout }) => {
     stdout.write(usage);
     return 0;
   }
-  const server = { config: loadConfig({ file: values.config, env }), env, url: values.url, user: values.user };
+  const server = serverOf(values, env);
   const [action, ...ids] = positionals;
   const isRight = { list: ids.length === 0, show: ids.length === 1, replay: true, drop: true };
   if (!isAction(action) || !isRight[action]) throw new UsageError(`say what to do with which\n\n${usage}`);

@@ -1,17 +1,18 @@
 import { type Config, ConfigError, loadConfig } from '../config.ts';
+import { certificateChecks } from '../doctor/certificates.ts';
 import { failed, type Result, run } from '../doctor/finding.ts';
 import { machineChecks } from '../doctor/machine.ts';
 import { serverChecks } from '../doctor/server.ts';
 import { storeChecks } from '../doctor/stores.ts';
 import { escapeControls } from '../escape.ts';
-import { clientOptions, clientUsage } from './client.ts';
+import { type ClientOptions, clientOptions, clientUsage } from './client.ts';
 import type { Command } from './command.ts';
 import { parseOptions } from './options.ts';
 import { print } from './print.ts';
 
 const usage = `Usage: shiplog doctor [--json] [OPTIONS]
 
-Looks at each part: configuration, data folder, users, free space, clock, images, log store, the server that runs, and
+Looks at each part: configuration, data folder, users, free space, clock, certificates, images, log store, the server that runs, and
 whether a line sent to it is found again. Says how to mend what fails; exits with 1 if anything does.
 Run it as the user of the server, on its machine.
 
@@ -32,16 +33,14 @@ export const doctor: Command = async ({ args, env, stdout }) => {
     env,
     url: values.url,
     user: values.user,
+    ca: values.ca,
   });
   const isWell = results.every(({ status }) => status !== 'failed');
   await print(stdout, values.json === true ? `${JSON.stringify({ ok: isWell, checks: results })}\n` : render(results));
   return isWell ? 0 : 1;
 };
 
-async function lookAtAll(
-  load: () => Config,
-  client: { env: NodeJS.ProcessEnv; url: string | undefined; user: string | undefined },
-): Promise<Result[]> {
+async function lookAtAll(load: () => Config, client: Omit<ClientOptions, 'config'>): Promise<Result[]> {
   let config: Config;
   try {
     config = load();
@@ -49,7 +48,12 @@ async function lookAtAll(
     if (!(error instanceof ConfigError)) throw error;
     return [{ name: 'configuration', ...failed(error.problems.join('; '), 'see docs/configuration.md') }];
   }
-  const checks = [...machineChecks(config), ...storeChecks(config), ...serverChecks({ config, ...client })];
+  const checks = [
+    ...machineChecks(config),
+    ...certificateChecks(config),
+    ...storeChecks(config),
+    ...serverChecks({ config, ...client }),
+  ];
   return Promise.all(checks.map(run));
 }
 

@@ -2,14 +2,13 @@ import { randomBytes } from 'node:crypto';
 import { open, rename, stat, unlink } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { loadConfig } from '../config.ts';
 import { escapeControls } from '../escape.ts';
 import { parsePlatform } from '../images/platforms.ts';
 import { faultOfCase, parseReference } from '../images/reference.ts';
 import { writeTar } from '../images/tar-writer.ts';
 import { archiveFiles } from '../images/write-archive.ts';
 import { hasCode } from '../system-error.ts';
-import { clientOptions, clientUsage } from './client.ts';
+import { clientOptions, clientUsage, serverOf } from './client.ts';
 import { type Command, CommandError, UsageError } from './command.ts';
 import { parseOptions } from './options.ts';
 import { Repository } from './registry-client.ts';
@@ -52,7 +51,7 @@ export const exportImage: Command = async ({ args, env, stdout, stderr }) => {
   if (values.output === undefined && stdout.isTTY === true) {
     throw new UsageError('an archive is nothing for a terminal: redirect it (> image.tar), or give -o FILE');
   }
-  const server = { config: loadConfig({ file: values.config, env }), env, url: values.url, user: values.user };
+  const server = serverOf(values, env);
   const archive = writeTar(
     archiveFiles({
       source: new Repository(target.repository, server),

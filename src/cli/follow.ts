@@ -1,5 +1,6 @@
 import type { Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { hasCode } from '../system-error.ts';
 import { ask, type ClientOptions } from './client.ts';
 import { CommandError } from './command.ts';
 import { readEvents, type ServerEvent } from './events.ts';
@@ -42,7 +43,8 @@ export async function follow(q: string, server: ClientOptions, stderr: Writable)
             yield record;
           }
         } catch (error) {
-          if (!isBroken(error)) throw error;
+          // The connection broke off amid the answer.
+          if (!hasCode(error, 'ECONNRESET')) throw error;
         }
         tell('the connection ended; trying to go on');
       }
@@ -83,15 +85,10 @@ function bodyOf(answer: Response): ReadableStream<Uint8Array> {
   if (answer.body !== null && answer.headers.get('content-type')?.startsWith('text/event-stream') === true) {
     return answer.body;
   }
-  throw new CommandError(`${answer.url} answers something that is no stream of events; is that a shiplog?`);
+  throw new CommandError(`the server answers something that is no stream of events; is that a shiplog?`);
 }
 
 function noteOf({ name, data }: ServerEvent): string {
   if (name === 'skipped') return 'more came than can be shown; some records are left out';
   return `the log store does not answer at the moment; what comes meanwhile is shown later (${name}: ${data})`;
-}
-
-/** What fetch throws where a connection breaks off amid an answer. */
-function isBroken(error: unknown): boolean {
-  return error instanceof TypeError && error.message === 'terminated';
 }

@@ -2,13 +2,12 @@ import { ReadStream } from 'node:fs';
 import { isByDigest, type Reference, type Tag } from '../../storage/names.ts';
 import { parallel } from '../../storage/parallel.ts';
 import type { Digest } from '../../storage/digest.ts';
-import { loadConfig } from '../config.ts';
 import { escapeControls } from '../escape.ts';
 import { place, type Placement } from '../images/placement.ts';
 import { type ArchivedManifest, readImages } from '../images/read-archive.ts';
 import { faultOfCase, formatReference, parseReference } from '../images/reference.ts';
 import { openTar } from '../images/tar-reader.ts';
-import { type ClientOptions, clientOptions, clientUsage } from './client.ts';
+import { type ClientOptions, clientOptions, clientUsage, serverOf } from './client.ts';
 import { type Command, UsageError } from './command.ts';
 import { parseOptions } from './options.ts';
 import { Repository } from './registry-client.ts';
@@ -47,7 +46,7 @@ export const importImages: Command = async ({ args, env, stdin, stdout, stderr }
   if (values.input === undefined && stdin.isTTY === true) {
     throw new UsageError('no archive comes from a terminal: give one to stdin (< image.tar), or -i FILE');
   }
-  const server = { config: loadConfig({ file: values.config, env }), env, url: values.url, user: values.user };
+  const server = serverOf(values, env);
   // A file on stdin can be read here and there as any other.
   const source = values.input ?? (stdin instanceof ReadStream ? '/dev/stdin' : stdin);
   await using archive = await openTar(source);

@@ -1,5 +1,4 @@
-import { loadConfig } from '../config.ts';
-import { ask, clientOptions, clientUsage } from './client.ts';
+import { ask, clientOptions, clientUsage, serverOf } from './client.ts';
 import { type Command, CommandError, UsageError } from './command.ts';
 import { follow } from './follow.ts';
 import { parseOptions } from './options.ts';
@@ -55,7 +54,7 @@ export const logs: Command = async ({ args, env, stdout, stderr }) => {
   const terms = filters.flatMap((name) => (values[name] === undefined ? [] : [`${name}:${escapeValue(values[name])}`]));
   const q = terms.length === 0 ? query : [...(query === '' ? [] : [`(${query})`]), ...terms].join(' ');
   const limit = values.limit ?? '100';
-  const server = { config: loadConfig({ file: values.config, env }), env, url: values.url, user: values.user };
+  const server = serverOf(values, env);
   // It begins before the search, so that nothing falls between the two.
   const followed = values.follow === true ? await follow(q, server, stderr) : undefined;
   const records: unknown[] = [];
@@ -96,5 +95,5 @@ async function readPage(answer: Response): Promise<{ records: readonly unknown[]
     const next = 'next' in page && typeof page.next === 'string' ? page.next : undefined;
     return { records: page.records, next };
   }
-  throw new CommandError(`${answer.url} answers something that is no page of records; is that a shiplog?`);
+  throw new CommandError(`the server answers something that is no page of records; is that a shiplog?`);
 }

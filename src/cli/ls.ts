@@ -1,11 +1,10 @@
-import { loadConfig } from '../config.ts';
 import { escapeControls } from '../escape.ts';
 import { describe, type Description } from '../images/describe.ts';
 import { faultOfCase, parseReference } from '../images/reference.ts';
 import { manifestLimit } from '../../storage/manifest.ts';
 import { isTag } from '../../storage/names.ts';
 import { parallel } from '../../storage/parallel.ts';
-import { clientOptions, clientUsage } from './client.ts';
+import { clientOptions, clientUsage, serverOf } from './client.ts';
 import { type Command, UsageError } from './command.ts';
 import { parseOptions } from './options.ts';
 import { print } from './print.ts';
@@ -48,7 +47,7 @@ export const ls: Command = async ({ args, env, stdout }) => {
   if (name !== undefined && (target === undefined || target.reference !== undefined)) {
     throw new UsageError(`${faultOfCase(name)}expected a repository such as team/web, not ${name}\n\n${usage}`);
   }
-  const server = { config: loadConfig({ file: values.config, env }), env, url: values.url, user: values.user };
+  const server = serverOf(values, env);
   if (target === undefined) {
     const repositories = await Array.fromAsync(listRepositories(server));
     const line = (repository: string): string =>

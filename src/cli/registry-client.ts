@@ -12,6 +12,9 @@ export interface FetchedManifest {
   readonly bytes: Uint8Array;
 }
 
+/** What a server points to is on it, wherever it says that is. */
+const anyHost = 'http://localhost';
+
 /** All repositories, in order, read page by page. @throws {CommandError} */
 export function listRepositories(server: ClientOptions): AsyncIterable<string> {
   const page = z.object({ repositories: z.array(z.string()) });
@@ -72,7 +75,7 @@ export class Repository {
   async pushBlob(digest: Digest, size: number, body: AsyncIterable<Uint8Array>): Promise<void> {
     const session = await this.#ask('blobs/uploads/', { method: 'POST' });
     await dismiss(session);
-    const { pathname, searchParams } = new URL(session.headers.get('location') ?? '', session.url);
+    const { pathname, searchParams } = new URL(session.headers.get('location') ?? '', anyHost);
     searchParams.set('digest', digest);
     const headers = { 'content-length': String(size), 'content-type': 'application/octet-stream' };
     await dismiss(await ask(`${pathname}?${String(searchParams)}`, this.#server, { method: 'PUT', headers, body }));
@@ -109,11 +112,11 @@ async function* pages(
     try {
       entries = read(await answer.json());
     } catch (cause) {
-      throw new CommandError(`${answer.url} answers something that is no list; is that a shiplog?`, { cause });
+      throw new CommandError(`the server answers something that is no list; is that a shiplog?`, { cause });
     }
     yield* entries;
     const link: string | undefined = /<([^>]*)>; *rel="?next"?/.exec(answer.headers.get('link') ?? '')?.[1];
-    const next: URL | undefined = link === undefined ? undefined : new URL(link, answer.url);
+    const next: URL | undefined = link === undefined ? undefined : new URL(link, new URL(path, anyHost));
     path = next && next.pathname + next.search;
   }
 }

@@ -1,8 +1,7 @@
-import { loadConfig } from '../config.ts';
 import { faultOfCase, formatReference, parseReference } from '../images/reference.ts';
 import { isByDigest, isTag, type Tag } from '../../storage/names.ts';
 import { parallel } from '../../storage/parallel.ts';
-import { clientOptions, clientUsage } from './client.ts';
+import { clientOptions, clientUsage, serverOf } from './client.ts';
 import { type Command, CommandError, UsageError } from './command.ts';
 import { parseOptions } from './options.ts';
 import { Repository } from './registry-client.ts';
@@ -33,7 +32,7 @@ export const rm: Command = async ({ args, env, stdout }) => {
   if (target?.reference === undefined || more.length > 0) {
     throw new UsageError(`${faultOfCase(text)}give one image, as REPO:TAG or REPO@DIGEST\n\n${usage}`);
   }
-  const server = { config: loadConfig({ file: values.config, env }), env, url: values.url, user: values.user };
+  const server = serverOf(values, env);
   const repository = new Repository(target.repository, server);
   const { reference } = target;
   const name = formatReference(repository.name, reference);

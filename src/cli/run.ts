@@ -21,6 +21,10 @@ const commands: Readonly<Record<string, { readonly about: string; readonly load:
     about: 'look at each part, and say how to mend what fails',
     load: async () => (await import('./doctor.ts')).doctor,
   },
+  health: {
+    about: 'whether the server answers, as an exit code',
+    load: async () => (await import('./health.ts')).health,
+  },
   'kibana-setup': {
     about: 'give Kibana a data view, a search and a dashboard',
     load: async () => (await import('./kibana-setup.ts')).kibanaSetup,

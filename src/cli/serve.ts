@@ -3,6 +3,7 @@ import { type Config, ConfigError, formatAddress, type ListenAddress, loadConfig
 import { type Service, startService } from '../service.ts';
 import { makeUser } from '../auth/authenticate.ts';
 import type { Command } from './command.ts';
+import { tlsFilesOf } from '../http/tls.ts';
 import { openLog } from '../log.ts';
 import { parseOptions } from './options.ts';
 import { catchEndSignals, onHangUp } from './signals.ts';
@@ -61,7 +62,7 @@ function tellChange(config: Config, load: () => Config, log: Logger): void {
 
 /** What runs where, and who gets in. */
 function summarize(config: Config, service: Service): Record<string, string> {
-  const { data, auth, storage, logs } = config;
+  const { data, http, auth, storage, logs } = config;
   const place = (address: ListenAddress | undefined): string =>
     address === undefined ? 'off' : formatAddress(address);
   const users = {
@@ -70,7 +71,7 @@ function summarize(config: Config, service: Service): Record<string, string> {
     closed: `nobody: ${auth.htpasswd} is gone; make a user with ${makeUser}`,
   };
   return {
-    http: `http://${formatAddress(service.http)}`,
+    http: `${tlsFilesOf(http.tls) === undefined ? 'http' : 'https'}://${formatAddress(service.http)}`,
     'syslog tcp': place(service.syslog.tcp),
     'syslog udp': place(service.syslog.udp),
     'syslog tls': place(service.syslog.tls),

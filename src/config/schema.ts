@@ -68,6 +68,7 @@ export function configSchema(base: string) {
         trusted_proxies: networks,
         idle_timeout: duration.prefault('60s'),
         shutdown_grace: duration.prefault('8s'),
+        tls: z.strictObject({ cert: path(base).optional(), key: path(base).optional() }).prefault({}),
       })
       .prefault({}),
     auth: z
@@ -227,8 +228,19 @@ export interface Config extends DeepReadonly<Omit<Parsed, 'auth' | 'storage' | '
 type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;
 
 /** What is wrong with keys together, though each is right by itself. */
-export function contradictions({ storage, ingest, logs }: Parsed): { key: string; message: string }[] {
-  return [...contradictionsOfStorage(storage), ...contradictionsOfSyslog(ingest.syslog), ...contradictionsOfLogs(logs)];
+export function contradictions({ http, storage, ingest, logs }: Parsed): { key: string; message: string }[] {
+  return [
+    ...contradictionsOfHttp(http),
+    ...contradictionsOfStorage(storage),
+    ...contradictionsOfSyslog(ingest.syslog),
+    ...contradictionsOfLogs(logs),
+  ];
+}
+
+function contradictionsOfHttp({ tls: { cert, key } }: Parsed['http']): { key: string; message: string }[] {
+  if ((cert === undefined) === (key === undefined)) return [];
+  const [missing, given] = cert === undefined ? ['cert', 'key'] : ['key', 'cert'];
+  return [{ key: `http.tls.${missing}`, message: `http.tls.${given} is given, so this is needed too` }];
 }
 
 function contradictionsOfStorage({ driver, s3 }: Parsed['storage']): { key: string; message: string }[] {

@@ -15,7 +15,8 @@ export function publicUrlOf({ headers, socket }: IncomingMessage, trusted: Block
   // The last entry is the proxy's own; those before it came from its client.
   const forwarded = (name: string): string | undefined =>
     isProxied ? [headers[name] ?? []].flat().at(-1)?.split(',').at(-1)?.trim().toLowerCase() : undefined;
-  const scheme = forwarded('x-forwarded-proto') === 'https' ? 'https' : 'http';
+  const scheme =
+    (forwarded('x-forwarded-proto') ?? ('encrypted' in socket ? 'https' : 'http')) === 'https' ? 'https' : 'http';
   const host = [forwarded('x-forwarded-host'), headers.host].find((text) => text !== undefined && authority.test(text));
   const { localAddress = '', localPort } = socket;
   return `${scheme}://${host ?? `${localAddress.includes(':') ? `[${localAddress}]` : localAddress}:${localPort}`}`;

@@ -1,7 +1,9 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Log } from '../../ingest/log.ts';
 import type { ListenAddress } from '../config.ts';
+import { createTlsServer, type TlsFiles } from './tls.ts';
 
 /** How an HTTP server listens and ends. Times in ms. */
 export interface HttpServerOptions {
@@ -10,12 +12,20 @@ export interface HttpServerOptions {
   readonly idleTimeout: number;
   /** How long requests may go on after the server was told to end. */
   readonly shutdownGrace: number;
+  /** With it HTTPS is spoken, and nothing else. */
+  readonly tls?: TlsFiles | undefined;
+  /** How long a handshake of TLS may take. 10 seconds. */
+  readonly handshakeTimeout?: number;
+  /** Where a new certificate is told. */
+  readonly log: Log;
 }
 
 /** A listening HTTP server; disposing it is a graceful end. */
 export interface HttpServer extends AsyncDisposable {
   /** Where it listens, with the real port. */
   readonly address: ListenAddress;
+  /** Looks at once whether the certificate was replaced, which it does by itself too. */
+  reload(): Promise<void>;
 }
 
 /** A request, and the answer that is made or waits for its turn. */
@@ -32,9 +42,17 @@ const maxConnections = 8192;
 /** Requests that a client may send before it has the answer to the first of them. */
 const maxPipelined = 32;
 
-/** Starts to listen. Rejects with the system's error, such as EADDRINUSE. */
+/**
+ * Starts to listen.
+ * @throws {CertificateError} the certificate cannot be used, or the system's error, such as EADDRINUSE
+ */
 export async function listenHttp(handler: RequestListener, options: HttpServerOptions): Promise<HttpServer> {
-  const server = createServer({ requestTimeout: 0, headersTimeout, keepAliveTimeout, maxHeaderSize });
+  const limits = { requestTimeout: 0, headersTimeout, keepAliveTimeout, maxHeaderSize };
+  using stack = new DisposableStack();
+  const { tls, log, handshakeTimeout = 10_000 } = options;
+  const secure =
+    tls === undefined ? undefined : stack.use(await createTlsServer(tls, log, { ...limits, handshakeTimeout }));
+  const server: Server = secure?.server ?? createServer(limits);
   const sockets = new Set<Socket>();
   const requests = new Map<Socket, Pending[]>();
   let ending = false;
@@ -46,7 +64,7 @@ export async function listenHttp(handler: RequestListener, options: HttpServerOp
     if (current !== undefined && isOurTurn(current.request, socket)) socket.setTimeout(options.idleTimeout);
     else socket.destroy();
   });
-  server.on('connection', (socket: Socket) => {
+  server.on(secure === undefined ? 'connection' : 'secureConnection', (socket: Socket) => {
     sockets.add(socket);
     socket.once('close', () => {
       sockets.delete(socket);
@@ -77,11 +95,14 @@ export async function listenHttp(handler: RequestListener, options: HttpServerOp
   const bound = server.address();
   if (bound === null || typeof bound === 'string') throw new Error('an HTTP server listens on no port');
 
+  const parts = stack.move();
   return {
     address: { host: options.listen.host, port: bound.port },
+    reload: async () => secure?.reload(),
     async [Symbol.asyncDispose]() {
       if (ending) return;
       ending = true;
+      parts[Symbol.dispose]();
       for (const socket of sockets) {
         const response = requests.get(socket)?.at(-1)?.response;
         if (response === undefined) socket.destroy();

@@ -117,7 +117,7 @@ test('at SIGHUP it reads its certificate again, and goes on', async () => {
   expect(await name()).toBe('server');
   await use('renewed');
   server.kill('SIGHUP');
-  await server.logged('a new certificate is in use for syslog over TLS');
+  await server.logged('a new certificate is in use');
   expect(await name()).toBe('renewed');
   expect(await server.end('SIGTERM')).toEqual([0, null]);
 });

@@ -41,6 +41,7 @@ test('without any configuration there are defaults for all, and everything liste
       trusted_proxies: [],
       idle_timeout: 60_000,
       shutdown_grace: 8_000,
+      tls: {},
     },
     auth: { htpasswd: join(root, 'data/htpasswd'), rules: [], log_readers: ['*'] },
     storage: {

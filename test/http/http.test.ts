@@ -30,6 +30,7 @@ async function serve(mount: (app: Koa<RequestState>) => void, setup: Setup = {})
     listen: { host: '127.0.0.1', port: 0 },
     idleTimeout: setup.idleTimeout ?? 5000,
     shutdownGrace: setup.shutdownGrace ?? 1000,
+    log,
   });
 }
 

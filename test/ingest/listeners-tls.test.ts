@@ -177,7 +177,10 @@ test('a certificate that cannot be used leaves the old one in use, and is told o
   await listener.reload();
   await listener.reload();
   expect(error.mock.calls).toEqual([
-    [{ reason: expect.stringContaining(used.key) }, expect.stringContaining('the old one stays')],
+    [
+      { listener: 'syslog-tls', reason: expect.stringContaining(used.key) },
+      expect.stringContaining('the old one stays'),
+    ],
   ]);
   expect(nameOf(await secure(listener))).toBe('server');
   await useCertificate('renewed');

@@ -64,8 +64,9 @@ export async function startRegistry(
     freeSpaceReserve: options.freeSpaceReserve ?? 0,
   });
   const logged: Record<string, unknown>[] = [];
+  const log = openLog({ write: (line) => void logged.push(JSON.parse(line)) });
   const app = createApp({
-    log: openLog({ write: (line) => void logged.push(JSON.parse(line)) }),
+    log,
     metrics: createMetrics(),
     trustedProxies: new BlockList(),
     mount: (app) => {
@@ -77,7 +78,7 @@ export async function startRegistry(
     },
   });
   const listen = { host: '127.0.0.1', port: 0 };
-  const server = await listenHttp(app, { listen, idleTimeout: options.idleTimeout ?? 60_000, shutdownGrace: 0 });
+  const server = await listenHttp(app, { listen, idleTimeout: options.idleTimeout ?? 60_000, shutdownGrace: 0, log });
   const { port } = server.address;
 
   const registry: Registry = {

@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { upload } from '../../src/cli/upload.ts';
+import { send } from '../../src/cli/send.ts';
 import { startScripted } from '../support/scripted-server.ts';
 
 const piece = Buffer.alloc(256 * 1024);
@@ -22,7 +22,7 @@ test('a server that is slow is waited for: what it has not taken is not read', a
     });
     request.on('end', () => answer.end(`${request.method} ${String(request.headers['x-test'])}`));
   });
-  const answer = await upload(new URL(server.url), put, body());
+  const answer = await send(new URL(server.url), { ...put, body: body() });
   expect([answer.status, await answer.text(), received]).toEqual([200, 'PUT yes', sent]);
   // Sockets hold some of it.
   expect(most).toBeLessThan(16 * 1024 * 1024);
@@ -43,12 +43,12 @@ test('a server that answers before the end is heard, and the rest is not read', 
   await using server = await startScripted((request, answer) => {
     request.once('data', () => answer.writeHead(507).end('full'));
   });
-  const answer = await upload(new URL(server.url), put, body());
+  const answer = await send(new URL(server.url), { ...put, body: body() });
   expect([answer.status, answer.ok, await answer.text()]).toEqual([507, false, 'full']);
   await ended.promise;
 });
 
-test('a body that fails, and a server that goes away, fail the upload', async () => {
+test('a body that fails, and a server that goes away, fail the request', async () => {
   await using server = await startScripted((request) => request.on('data', () => request.socket.destroy()));
   async function* broken(): AsyncGenerator<Uint8Array, void, void> {
     yield Buffer.alloc(0);
@@ -60,6 +60,8 @@ test('a body that fails, and a server that goes away, fail the upload', async ()
       await turn();
     }
   }
-  await expect(upload(new URL(server.url), put, broken())).rejects.toThrow('it cannot be read');
-  await expect(upload(new URL(server.url), put, endless())).rejects.toThrow(/ECONNRESET|socket hang up|EPIPE/);
+  await expect(send(new URL(server.url), { ...put, body: broken() })).rejects.toThrow('it cannot be read');
+  await expect(send(new URL(server.url), { ...put, body: endless() })).rejects.toThrow(
+    /ECONNRESET|socket hang up|EPIPE/,
+  );
 });
