@@ -14,6 +14,8 @@ export interface Peer extends AsyncDisposable {
 
 /** A release of distribution, the registry whose images are `registry:2` and `registry:3`. */
 export interface Distribution {
+  /** The program's path. */
+  program(this: void): Promise<string>;
   /**
    * Starts it, with deletes. Its cache of descriptors, which the images have on, is off unless it is wanted, since another
    * server writes to the same ground.
@@ -26,6 +28,7 @@ export interface Distribution {
 /** A release, as the program that `find` finds. */
 export function distribution(find: () => Promise<string>): Distribution {
   return {
+    program: find,
     async start(ground, { cache } = { cache: false }) {
       const host = `127.0.0.1:${await freePort()}`;
       const url = `http://${host}`;
@@ -55,15 +58,21 @@ export function distribution(find: () => Promise<string>): Distribution {
   };
 }
 
-/** Release 3 sends traces unless it is told not to. */
-const quiet = { OTEL_TRACES_EXPORTER: 'none' };
+/** Its environment: release 3 sends traces unless it is told not to. */
+export const quiet = { OTEL_TRACES_EXPORTER: 'none' };
 
 const withoutCache = { REGISTRY_STORAGE_CACHE_BLOBDESCRIPTOR: 'none' };
 
 async function configure({ storage }: Ground, addr: string): Promise<{ path: string } & AsyncDisposable> {
   const folder = await mkdtemp(join(tmpdir(), 'shiplog-distribution-'));
   const path = join(folder, 'config.yml');
-  const config = {
+  await writeFile(path, JSON.stringify(configuration(storage, addr)));
+  return { path, [Symbol.asyncDispose]: () => rm(folder, { recursive: true }) };
+}
+
+/** Its configuration, with a cache of descriptors. */
+export function configuration(storage: Ground['storage'], addr: string): object {
+  return {
     version: 0.1,
     log: { level: 'warn', accesslog: { disabled: true } },
     storage: {
@@ -74,6 +83,4 @@ async function configure({ storage }: Ground, addr: string): Promise<{ path: str
     },
     http: { addr },
   };
-  await writeFile(path, JSON.stringify(config));
-  return { path, [Symbol.asyncDispose]: () => rm(folder, { recursive: true }) };
 }

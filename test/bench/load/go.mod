@@ -1,0 +1,3 @@
+module shiplog/load
+
+go 1.24
