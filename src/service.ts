@@ -179,13 +179,16 @@ export async function startService(config: Config, { log, openPipeline = openLog
 function explainListener(error: unknown): never {
   if (!(error instanceof ListenerError)) throw error;
   const { listener, place, cause } = error;
-  if (cause instanceof CertificateError) throw explainCertificate('ingest.syslog.tls', cause);
+  if (cause instanceof CertificateError)
+    throw explainCertificate(`ingest.${listener === 'forwardTls' ? 'forward' : 'syslog'}.tls`, cause);
   const keys = {
     tcp: 'syslog.tcp',
     udp: 'syslog.udp',
     tls: 'syslog.tls.listen',
     unix: 'syslog.unix',
     forward: 'forward.listen',
+    forwardTls: 'forward.tls.listen',
+    forwardUnix: 'forward.unix',
     gelfTcp: 'gelf.tcp',
     gelfUdp: 'gelf.udp',
   } as const;

@@ -13,11 +13,15 @@ import {
 } from '../parse/forward-message.ts';
 import { ValueScanner } from '../parse/msgpack-scan.ts';
 import type { Budget } from './budget.ts';
-import type { NetworkListener } from './listener.ts';
+import type { Listener, NetworkListener } from './listener.ts';
 import { MessageConnection, type Protocol, type Taken } from './message-connection.ts';
 import { Rarely } from '../rarely.ts';
 import { Rest } from './rest.ts';
-import { openMessageListener, type TcpListenerOptions } from './tcp.ts';
+import { shakeHands } from './forward-handshake.ts';
+import type { StreamKind, StreamListenerOptions } from './stream.ts';
+import { createTcpServer, openMessageListener, type TcpListenerOptions } from './tcp.ts';
+import { openSecureListener, type TlsListener, type TlsListenerOptions } from './tls.ts';
+import { openUnixListener } from './unix.ts';
 
 /** The longest message, and the longest that the events of a compressed one may become, in bytes. */
 const [longestMessage, longestInflated] = [16 * 1024 * 1024, 32 * 1024 * 1024];
@@ -32,29 +36,61 @@ const mostChunks = 10_000;
 const inflate = promisify(gunzip);
 const nil = 0xc0;
 
+/** With a key, each connection begins with a handshake. */
+interface KeyOptions {
+  readonly sharedKey?: string;
+}
+
 /**
  * Listens for the forward protocol over TCP.
  * @throws the system's error where it cannot listen there.
  */
-export function openForwardListener(options: TcpListenerOptions): Promise<NetworkListener> {
+export function openForwardListener(options: TcpListenerOptions & KeyOptions): Promise<NetworkListener> {
+  return openMessageListener(options, kindOf('forward', options));
+}
+
+/**
+ * Listens for it over TLS.
+ * @throws {CertificateError} the certificate cannot be used, or the system's error where it cannot listen there.
+ */
+export function openForwardTlsListener(options: TlsListenerOptions & KeyOptions): Promise<TlsListener> {
+  const server = createTcpServer({ allowHalfOpen: true });
+  return openSecureListener(server, options, kindOf('forward-tls', options));
+}
+
+/**
+ * Listens for it on a unix stream socket.
+ * @throws the system's error where it cannot listen there.
+ */
+export function openForwardUnixListener(options: StreamListenerOptions & { readonly path: string }): Promise<Listener> {
+  return openUnixListener(options, kindOf('forward-unix', options));
+}
+
+function kindOf(name: string, { log, sharedKey }: Pick<StreamListenerOptions, 'log'> & KeyOptions): StreamKind {
   const counters = { badMessages: 0 };
-  const told = new Rarely(options.log);
+  const told = new Rarely(log);
   const chunks = new BoundedMap<string, true>(mostChunks);
-  return openMessageListener(options, {
-    name: 'forward',
+  return {
+    name,
     counters,
+    ...(sharedKey !== undefined && {
+      secure: async (socket) => {
+        await shakeHands(socket, sharedKey);
+        return socket;
+      },
+    }),
     read(connection) {
       const address = connection.source.peer?.address ?? '';
       const onBadMessage = (reason: string): void => {
         counters.badMessages += 1;
-        told.warn(reason, { listener: 'forward', address, reason }, 'a message was left out');
+        told.warn(reason, { listener: name, address, reason }, 'a message was left out');
       };
       return new MessageConnection(
         connection,
         new ForwardProtocol(address, { budget: connection.budget, chunks, onBadMessage }),
       );
     },
-  });
+  };
 }
 
 /** What the connections of a listener have in common. */
@@ -68,7 +104,7 @@ export interface ForwardContext {
 }
 
 /**
- * The forward protocol of fluentd ("Forward Protocol Specification v1"), without its handshake: messages in msgpack,
+ * The forward protocol of fluentd ("Forward Protocol Specification v1") behind its handshake: messages in msgpack,
  * which are answered once they are durable, where the sender names a chunk. What came a second time, from the same
  * address and to the byte the same, is only answered.
  */

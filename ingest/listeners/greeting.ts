@@ -11,7 +11,24 @@ export class GreetingError extends Error {
  * Takes the PROXY header that a connection must begin with, and nothing behind it.
  * @throws {GreetingError} there is none, or the connection ended before
  */
-export async function takeProxyHeader(socket: Socket): Promise<ProxyHeader> {
+export function takeProxyHeader(socket: Socket): Promise<ProxyHeader> {
+  return takeFirst(socket, 'its PROXY header', (bytes) => {
+    const header = readProxyHeader(bytes.subarray(0, longestHeader));
+    if (header === 'bad') throw new GreetingError('it does not begin with a PROXY header');
+    return header === 'more' ? undefined : header;
+  });
+}
+
+/**
+ * Takes what a connection must begin with, and nothing behind it.
+ * @param read what it is, and how long; undefined while it is not whole
+ * @throws {GreetingError} the connection ended before, and what `read` throws
+ */
+export async function takeFirst<T extends { readonly length: number }>(
+  socket: Socket,
+  what: string,
+  read: (bytes: Buffer) => T | undefined,
+): Promise<T> {
   const ended = new AbortController();
   const end = (): void => ended.abort();
   for (const event of ['end', 'close', 'error']) socket.once(event, end);
@@ -20,15 +37,14 @@ export async function takeProxyHeader(socket: Socket): Promise<ProxyHeader> {
       const chunk: unknown = socket.read();
       if (!Buffer.isBuffer(chunk)) continue;
       bytes = Buffer.concat([bytes, chunk]);
-      const header = readProxyHeader(bytes.subarray(0, longestHeader));
-      if (header === 'more') continue;
-      if (header === 'bad') throw new GreetingError('it does not begin with a PROXY header');
-      if (header.length < bytes.length) socket.unshift(bytes.subarray(header.length));
-      return header;
+      const first = read(bytes);
+      if (first === undefined) continue;
+      if (first.length < bytes.length) socket.unshift(bytes.subarray(first.length));
+      return first;
     }
   } catch (error) {
     if (!ended.signal.aborted) throw error;
-    throw new GreetingError('it ended before its PROXY header', { cause: error });
+    throw new GreetingError(`it ended before ${what}`, { cause: error });
   } finally {
     for (const event of ['end', 'close', 'error']) socket.off(event, end);
   }

@@ -3,16 +3,22 @@ import type { Spool } from '../spool/spool.ts';
 import { Budget } from './budget.ts';
 import type { CertificateFiles } from './certificate.ts';
 import { Fairness } from './fairness.ts';
-import { openForwardListener } from './forward.ts';
+import { openForwardListener, openForwardTlsListener, openForwardUnixListener } from './forward.ts';
 import { Gate } from './gate.ts';
 import { openGelfTcpListener, openGelfUdpListener } from './gelf.ts';
 import type { ListenAddress, Listener, NetworkListener } from './listener.ts';
 import { Rests } from './rests.ts';
 import type { StreamListenerOptions } from './stream.ts';
 import { openTcpListener } from './tcp.ts';
-import { openTlsListener } from './tls.ts';
+import { openTlsListener, type TlsListener, type TlsListenerOptions } from './tls.ts';
 import { openUdpListener } from './udp.ts';
 import { openUnixListener } from './unix.ts';
+
+/** Where connections are listened for that are secured, and with what. */
+export interface SecurePlace {
+  readonly listen: ListenAddress;
+  readonly files: CertificateFiles;
+}
 
 /** Where syslog, forwarded events and GELF are listened for, and whom to. What is absent is not listened for. */
 export interface ListenOptions {
@@ -20,8 +26,13 @@ export interface ListenOptions {
   readonly udp?: ListenAddress;
   /** The path of a unix stream socket. */
   readonly unix?: string;
-  readonly tls?: { readonly listen: ListenAddress; readonly files: CertificateFiles };
+  readonly tls?: SecurePlace;
   readonly forward?: ListenAddress;
+  readonly forwardTls?: SecurePlace;
+  /** The path of a unix stream socket. */
+  readonly forwardUnix?: string;
+  /** Who forwards over TCP or TLS must have this key. */
+  readonly forwardKey?: string;
   readonly gelfTcp?: ListenAddress;
   readonly gelfUdp?: ListenAddress;
   /** The longest frame, in bytes; a longer one is cut into pieces. */
@@ -42,6 +53,8 @@ export interface ListenAddresses {
   readonly tls?: ListenAddress;
   readonly unix?: string;
   readonly forward?: ListenAddress;
+  readonly forwardTls?: ListenAddress;
+  readonly forwardUnix?: string;
   readonly gelfTcp?: ListenAddress;
   readonly gelfUdp?: ListenAddress;
 }
@@ -83,7 +96,7 @@ export async function openListeners(
   options: ListenOptions,
   context: { readonly spool: Spool; readonly clusterOf: (address: string) => string | undefined; readonly log: Log },
 ): Promise<Listeners> {
-  const { tcp, udp, unix, tls, forward, gelfTcp, gelfUdp } = options;
+  const { tcp, udp, unix, tls, forward, forwardTls, forwardUnix, forwardKey, gelfTcp, gelfUdp } = options;
   const common: StreamListenerOptions = {
     ...context,
     maxFrame: options.maxFrame,
@@ -111,34 +124,51 @@ export async function openListeners(
     place: ListenAddress | undefined,
     opening: (options: StreamListenerOptions & { readonly listen: ListenAddress }) => Promise<NetworkListener>,
   ): Promise<NetworkListener | undefined> => open(name, place, (listen) => opening({ ...common, listen }));
-  const files = tls?.files;
-  const secure = files && (await open('tls', tls?.listen, (listen) => openTlsListener({ ...common, listen, files })));
-  const local = await open('unix', unix, (path) => openUnixListener({ ...common, path }));
+  const secured = async (
+    name: 'tls' | 'forwardTls',
+    place: SecurePlace | undefined,
+    opening: (options: TlsListenerOptions) => Promise<TlsListener>,
+  ): Promise<TlsListener | undefined> =>
+    place && open(name, place.listen, (listen) => opening({ ...common, listen, files: place.files }));
+  const local = (
+    name: 'unix' | 'forwardUnix',
+    place: string | undefined,
+    opening: (options: StreamListenerOptions & { readonly path: string }) => Promise<Listener>,
+  ): Promise<Listener | undefined> => open(name, place, (path) => opening({ ...common, path }));
+  const key = forwardKey === undefined ? {} : { sharedKey: forwardKey };
+  const secures = {
+    tls: await secured('tls', tls, openTlsListener),
+    forwardTls: await secured('forwardTls', forwardTls, (its) => openForwardTlsListener({ ...its, ...key })),
+  };
   const networks = {
     tcp: await network('tcp', tcp, openTcpListener),
     udp: await network('udp', udp, openUdpListener),
-    tls: secure,
-    forward: await network('forward', forward, openForwardListener),
+    forward: await network('forward', forward, (its) => openForwardListener({ ...its, ...key })),
     gelfTcp: await network('gelfTcp', gelfTcp, openGelfTcpListener),
     gelfUdp: await network('gelfUdp', gelfUdp, openGelfUdpListener),
+    ...secures,
+  };
+  const locals = {
+    unix: await local('unix', unix, (its) => openUnixListener(its)),
+    forwardUnix: await local('forwardUnix', forwardUnix, openForwardUnixListener),
   };
 
   const parts = stack.move();
-  const all = Object.entries({ ...networks, unix: local }).flatMap(([name, listener]) =>
+  const all = Object.entries({ ...networks, ...locals }).flatMap(([name, listener]) =>
     listener === undefined ? [] : [[name, listener] as const],
   );
   const bound: Partial<Record<keyof typeof networks, ListenAddress>> = {};
-  for (const name of ['tcp', 'udp', 'tls', 'forward', 'gelfTcp', 'gelfUdp'] as const) {
+  for (const name of ['tcp', 'udp', 'tls', 'forward', 'forwardTls', 'gelfTcp', 'gelfUdp'] as const) {
     const listener = networks[name];
     if (listener !== undefined) bound[name] = listener.address;
   }
   return {
-    addresses: { ...bound, ...(local && unix !== undefined && { unix }) },
+    addresses: { ...bound, ...(unix !== undefined && { unix }), ...(forwardUnix !== undefined && { forwardUnix }) },
     get counters() {
       return Object.fromEntries(all.map(([name, { counters }]) => [name, counters]));
     },
     async reload() {
-      await secure?.reload();
+      await Promise.all(Object.values(secures).map(async (listener) => listener?.reload()));
     },
     async drain(grace) {
       await Promise.all(all.map(([, listener]) => listener.drain(grace)));

@@ -38,7 +38,7 @@ export interface StreamKind {
   readonly name: string;
   /** Where its peers have no address: the machine that they are on. */
   readonly machine?: string;
-  /** Makes the connection secure. @throws {GreetingError} why it is none */
+  /** Makes the connection secure, or sure of who is there. @throws {GreetingError} why it is none */
   readonly secure?: (socket: Socket) => Promise<Socket>;
   /** How long that may take, in ms. */
   readonly secureTimeout?: number;

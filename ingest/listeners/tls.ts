@@ -1,10 +1,10 @@
-import type { Socket } from 'node:net';
+import type { Server as PlainServer, Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
 import { type CertificateFiles, readCertificate } from './certificate.ts';
 import { type CertificateWatch, tlsVersions, watchCertificate } from './certificate-watch.ts';
 import { GreetingError } from './greeting.ts';
 import type { ListenAddress, NetworkListener } from './listener.ts';
-import { StreamListener, type StreamListenerOptions } from './stream.ts';
+import { type StreamKind, StreamListener, type StreamListenerOptions } from './stream.ts';
 import { createTcpServer, listen } from './tcp.ts';
 
 /** What a TLS listener needs besides. Times in ms, each with a default. */
@@ -24,21 +24,39 @@ export interface TlsListener extends NetworkListener, Pick<CertificateWatch, 're
  * Syslog over TLS (RFC 5425), framed as over TCP.
  * @throws {CertificateError} the certificate cannot be used, or the system's error where it cannot listen there.
  */
-export async function openTlsListener(options: TlsListenerOptions): Promise<TlsListener> {
+export function openTlsListener(options: TlsListenerOptions): Promise<TlsListener> {
+  return openSecureListener(createTcpServer(), options, { name: 'syslog-tls' });
+}
+
+/**
+ * Listens for connections that are secured before anything else of their kind.
+ * @throws {CertificateError} the certificate cannot be used, or the system's error where it cannot listen there.
+ */
+export async function openSecureListener(
+  server: PlainServer,
+  options: TlsListenerOptions,
+  kind: StreamKind,
+): Promise<TlsListener> {
   const { files, log, handshakeTimeout = 10_000, lookEvery } = options;
   const certificate = await readCertificate(files);
   const isAsked = files.clientCa !== undefined;
   const handshakes = createServer({
     ...certificate,
+    // Of one direction the end is that of both only if the server has it so.
+    allowHalfOpen: true,
     requestCert: isAsked,
     rejectUnauthorized: isAsked,
     handshakeTimeout,
     ...tlsVersions,
   });
-  const server = createTcpServer();
+  const secure = securer(handshakes, isAsked);
+  const { name, secure: greet } = kind;
   const listener = new StreamListener(server, options, {
-    name: 'syslog-tls',
-    secure: securer(handshakes, isAsked),
+    ...kind,
+    secure: async (socket) => {
+      const secured = await secure(socket);
+      return greet === undefined ? secured : greet(secured);
+    },
     // Should Node not say that a handshake takes too long.
     secureTimeout: handshakeTimeout + 1000,
   });
@@ -49,7 +67,7 @@ export async function openTlsListener(options: TlsListenerOptions): Promise<TlsL
     files,
     first: certificate,
     log,
-    listener: 'syslog-tls',
+    listener: name,
     lookEvery,
   });
   const drain = (grace: number): Promise<void> => {

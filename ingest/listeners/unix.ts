@@ -3,19 +3,23 @@ import { chmod, lstat, unlink } from 'node:fs/promises';
 import { connect, createServer, type Server } from 'node:net';
 import { hostname } from 'node:os';
 import type { Listener } from './listener.ts';
-import { StreamListener, type StreamListenerOptions } from './stream.ts';
+import { type StreamKind, StreamListener, type StreamListenerOptions } from './stream.ts';
 
 /** Who belongs to the group of its file may send. */
 const mode = 0o660;
 
 /**
- * Syslog over a unix stream socket, framed as over TCP. A socket that a dead process left is replaced; the file is removed
+ * Syslog over a unix stream socket, framed as over TCP, or what else comes by one. A socket that a dead process left is replaced; the file is removed
  * at the end. (Node has no unix datagram sockets.)
  * @throws the system's error where it cannot listen there: EADDRINUSE if someone answers, or another kind of file is there
  */
-export async function openUnixListener(options: StreamListenerOptions & { readonly path: string }): Promise<Listener> {
-  const server = createServer();
-  const listener = new StreamListener(server, options, { name: 'syslog-unix', machine: hostname() });
+export async function openUnixListener(
+  options: StreamListenerOptions & { readonly path: string },
+  kind: StreamKind = { name: 'syslog-unix' },
+): Promise<Listener> {
+  // Syslog is not answered: there the end of what comes is that of the connection.
+  const server = createServer({ allowHalfOpen: kind.read !== undefined });
+  const listener = new StreamListener(server, options, { ...kind, machine: hostname() });
   try {
     await listen(server, options.path);
   } catch (error) {

@@ -77,6 +77,8 @@ function summarize(config: Config, service: Service): Record<string, string> {
     'syslog tls': place(service.syslog.tls),
     'syslog unix': service.syslog.unix ?? 'off',
     forward: place(service.syslog.forward),
+    'forward tls': place(service.syslog.forwardTls),
+    'forward unix': service.syslog.forwardUnix ?? 'off',
     'gelf tcp': place(service.syslog.gelfTcp),
     'gelf udp': place(service.syslog.gelfUdp),
     data,
@@ -88,6 +90,6 @@ function summarize(config: Config, service: Service): Record<string, string> {
 
 function render(summary: Record<string, string>): string {
   return Object.entries(summary)
-    .map(([name, value]) => `  ${name.padEnd(11)}  ${value}\n`)
+    .map(([name, value]) => `  ${name.padEnd(12)}  ${value}\n`)
     .join('');
 }

@@ -40,6 +40,18 @@ const fingerprint = z
   .regex(/^[\da-f]{2}(?::?[\da-f]{2}){31}$/i, { error: 'expected a SHA-256 in hex, such as 4F:1A:…' })
   .transform((hex) => (hex.replaceAll(':', '').toUpperCase().match(/../g) ?? []).join(':'));
 
+/** Where is listened for what comes over TLS. */
+function tls(base: string) {
+  return z
+    .strictObject({
+      listen: optionalAddress.prefault('off'),
+      cert: path(base).optional(),
+      key: path(base).optional(),
+      client_ca: path(base).optional(),
+    })
+    .prefault({});
+}
+
 // S3 User Guide, "General purpose bucket naming rules".
 const bucket = z.string({ error: 'expected the name of a bucket' }).regex(/^[a-z\d][a-z\d.-]{1,61}[a-z\d]$/, {
   error: 'expected the name of a bucket: 3 to 63 lower-case letters, digits, . and -',
@@ -124,14 +136,7 @@ export function configSchema(base: string) {
             tcp: optionalAddress.prefault('127.0.0.1:5514'),
             udp: optionalAddress.prefault('127.0.0.1:5514'),
             unix: path(base).optional(),
-            tls: z
-              .strictObject({
-                listen: optionalAddress.prefault('off'),
-                cert: path(base).optional(),
-                key: path(base).optional(),
-                client_ca: path(base).optional(),
-              })
-              .prefault({}),
+            tls: tls(base),
             proxy_protocol: networks,
             allow: networks,
             max_connections: count.prefault(10_000),
@@ -140,7 +145,14 @@ export function configSchema(base: string) {
           })
           .prefault({}),
         http: z.strictObject({ tokens_file: path(base).optional() }).prefault({}),
-        forward: z.strictObject({ listen: optionalAddress.prefault('off') }).prefault({}),
+        forward: z
+          .strictObject({
+            listen: optionalAddress.prefault('off'),
+            unix: path(base).optional(),
+            tls: tls(base),
+            shared_key: secret().optional(),
+          })
+          .prefault({}),
         gelf: z
           .strictObject({ tcp: optionalAddress.prefault('off'), udp: optionalAddress.prefault('off') })
           .prefault({}),
@@ -232,7 +244,8 @@ export function contradictions({ http, storage, ingest, logs }: Parsed): { key: 
   return [
     ...contradictionsOfHttp(http),
     ...contradictionsOfStorage(storage),
-    ...contradictionsOfSyslog(ingest.syslog),
+    ...contradictionsOfTls('ingest.syslog.tls', ingest.syslog.tls),
+    ...contradictionsOfTls('ingest.forward.tls', ingest.forward.tls),
     ...contradictionsOfLogs(logs),
   ];
 }
@@ -260,11 +273,14 @@ function contradictionsOfStorage({ driver, s3 }: Parsed['storage']): { key: stri
   return problems;
 }
 
-function contradictionsOfSyslog({ tls }: Parsed['ingest']['syslog']): { key: string; message: string }[] {
+function contradictionsOfTls(
+  section: string,
+  tls: Parsed['ingest']['syslog']['tls'],
+): { key: string; message: string }[] {
   if (tls.listen === 'off') return [];
   const missing = (['cert', 'key'] as const).filter((part) => tls[part] === undefined);
   const message = 'tls.listen is set, so this is needed too';
-  return missing.map((part) => ({ key: `ingest.syslog.tls.${part}`, message }));
+  return missing.map((part) => ({ key: `${section}.${part}`, message }));
 }
 
 function contradictionsOfLogs(logs: Parsed['logs']): { key: string; message: string }[] {

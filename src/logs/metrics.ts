@@ -4,6 +4,8 @@ import type { LogPipeline } from './pipeline.ts';
 /** Listeners of what is not syslog, as metrics name them. */
 const listenerNames: ReadonlyMap<string, string> = new Map([
   ['forward', 'forward'],
+  ['forwardTls', 'forward_tls'],
+  ['forwardUnix', 'forward_unix'],
   ['gelfTcp', 'gelf_tcp'],
   ['gelfUdp', 'gelf_udp'],
 ]);

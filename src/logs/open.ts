@@ -49,16 +49,18 @@ export async function openLogs(
 }
 
 function listenOptions({ syslog, forward, gelf }: Config['ingest']): ListenOptions {
-  const { tcp, udp, unix, tls } = syslog;
+  const { tcp, udp, unix } = syslog;
+  const [tls, forwardTls] = [securePlace(syslog.tls), securePlace(forward.tls)];
   const [allowed, proxies] = [blockList(syslog.allow), blockList(syslog.proxy_protocol)];
-  const { listen, cert, key, client_ca: clientCa } = tls;
-  const hasTls = listen !== 'off' && cert !== undefined && key !== undefined;
   return {
     ...(tcp !== 'off' && { tcp }),
     ...(udp !== 'off' && { udp }),
     ...(unix !== undefined && { unix }),
-    ...(hasTls && { tls: { listen, files: { cert, key, ...(clientCa !== undefined && { clientCa }) } } }),
+    ...(tls && { tls }),
     ...(forward.listen !== 'off' && { forward: forward.listen }),
+    ...(forwardTls && { forwardTls }),
+    ...(forward.unix !== undefined && { forwardUnix: forward.unix }),
+    ...(forward.shared_key !== undefined && { forwardKey: forward.shared_key }),
     ...(gelf.tcp !== 'off' && { gelfTcp: gelf.tcp }),
     ...(gelf.udp !== 'off' && { gelfUdp: gelf.udp }),
     maxFrame: syslog.max_frame,
@@ -67,6 +69,11 @@ function listenOptions({ syslog, forward, gelf }: Config['ingest']): ListenOptio
     maxConnections: syslog.max_connections,
     maxConnectionsPerSource: syslog.max_connections_per_source,
   };
+}
+
+function securePlace({ listen, cert, key, client_ca: clientCa }: Config['ingest']['forward']['tls']) {
+  if (listen === 'off' || cert === undefined || key === undefined) return undefined;
+  return { listen, files: { cert, key, ...(clientCa !== undefined && { clientCa }) } };
 }
 
 /** The names that a record has in the embedded store, which has but one stream. */

@@ -77,17 +77,19 @@ test.each(['SHIPLOG_HTTP_LISTEN', 'SHIPLOG_INGEST_SYSLOG_TCP'])(
 
 const certificates = resolve(import.meta.dirname, '../support/certificates');
 
-test('a certificate that cannot be used is told by its key', async () => {
+test.each(['syslog', 'forward'])('a certificate of %s that cannot be used is told by its key', async (section) => {
   const outcome = await shiplogProcess(['serve'], {
     ...anywhere,
     SHIPLOG_DATA: join(folder, 'certificate'),
-    SHIPLOG_INGEST_SYSLOG_TLS_LISTEN: '127.0.0.1:0',
-    SHIPLOG_INGEST_SYSLOG_TLS_CERT: join(certificates, 'server.pem'),
-    SHIPLOG_INGEST_SYSLOG_TLS_KEY: join(certificates, 'renewed.key'),
+    [`SHIPLOG_INGEST_${section.toUpperCase()}_TLS_LISTEN`]: '127.0.0.1:0',
+    [`SHIPLOG_INGEST_${section.toUpperCase()}_TLS_CERT`]: join(certificates, 'server.pem'),
+    [`SHIPLOG_INGEST_${section.toUpperCase()}_TLS_KEY`]: join(certificates, 'renewed.key'),
   });
   expect(outcome).toMatchObject({
     code: 1,
-    stderr: expect.stringMatching(/^shiplog: ingest\.syslog\.tls\.key: .*renewed\.key cannot be used: .+\n$/),
+    stderr: expect.stringMatching(
+      new RegExp(`^shiplog: ingest\\.${section}\\.tls\\.key: .*renewed\\.key cannot be used: .+\\n$`),
+    ),
   });
 });
 

@@ -64,7 +64,7 @@ test('without any configuration there are defaults for all, and everything liste
         max_frame: 2 ** 20,
       },
       http: {},
-      forward: { listen: 'off' },
+      forward: { listen: 'off', tls: { listen: 'off' } },
       gelf: { tcp: 'off', udp: 'off' },
       rules: [],
       rate_limit: 'off',
@@ -224,6 +224,12 @@ describe('what is wrong is said with its key, where it came from, and what is ex
       'ingest: { syslog: { tls: { listen: "0.0.0.0:6514", cert: a.pem } } }',
       {},
       'ingest.syslog.tls.key (/N.yml): tls.listen is set, so this is needed too',
+    ],
+    [
+      'forwarding over TLS without its files',
+      'ingest: { forward: { tls: { listen: "0.0.0.0:24224", key: a.key } } }',
+      {},
+      'ingest.forward.tls.cert (/N.yml): tls.listen is set, so this is needed too',
     ],
     [
       'a policy that there is not',
