@@ -27,8 +27,9 @@ const [client, server] = ['/usr/bin/docker', '/usr/sbin/dockerd'];
 /**
  * Starts Docker on folders and a socket of its own. It makes no bridge and no firewall rule: it reaches the host's
  * 127.0.0.1, and so do its containers, by the host's network. Disposing leaves no process, mount or file.
+ * `vfs` is the one storage driver that asks nothing of the file system below, and copies an image with each step of a build.
  */
-export async function startDocker(): Promise<Docker> {
+export async function startDocker(storageDriver: 'vfs' | 'overlay2' = 'vfs'): Promise<Docker> {
   const folder = await mkdtemp(join(tmpdir(), 'shiplog-docker-'));
   const socket = `unix://${folder}/docker.sock`;
   const env = { DOCKER_CONFIG: join(folder, 'config'), DOCKER_HOST: socket, HOME: folder };
@@ -39,8 +40,7 @@ export async function startDocker(): Promise<Docker> {
     `--exec-root=${folder}/exec`,
     `--pidfile=${folder}/pid`,
     `--host=${socket}`,
-    // The one driver that asks nothing of the file system below.
-    '--storage-driver=vfs',
+    `--storage-driver=${storageDriver}`,
     '--exec-opt=native.cgroupdriver=cgroupfs',
     '--bridge=none',
     '--iptables=false',
