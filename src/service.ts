@@ -90,6 +90,8 @@ export async function startService(config: Config, { log, openPipeline = openLog
     );
   }
   const trustedProxies = blockList(config.http.trusted_proxies);
+  const { accel_redirect: location } = storage.disk;
+  const accel = storage.driver === 'disk' && location !== undefined ? { location, trustedProxies } : undefined;
   const auth = {
     userFile,
     logins: new Logins({ file: userFile, comparer: stack.use(createComparer()) }),
@@ -136,7 +138,7 @@ export async function startService(config: Config, { log, openPipeline = openLog
       app.use(tokenEndpoint(auth).routes());
       app.use(logs.open.routes());
       app.use(authenticate(auth));
-      app.use(registryRouter({ store, delete: storage.delete, readOnly: storage.read_only }).routes());
+      app.use(registryRouter({ store, delete: storage.delete, readOnly: storage.read_only, accel }).routes());
       app.use(usersOnly);
       app.use(metrics.router.routes());
       app.use(logs.users.routes());

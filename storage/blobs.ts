@@ -1,7 +1,7 @@
 import type { Digest } from './digest.ts';
 import type { Driver, Span } from './driver.ts';
 import { StorageError } from './errors.ts';
-import { blobKey, layerFolder, layerLink } from './layout.ts';
+import { blobKey, blobsFolder, layerFolder, layerLink } from './layout.ts';
 import { readLink } from './links.ts';
 import type { RepositoryName } from './names.ts';
 
@@ -50,6 +50,12 @@ export class Blobs {
     if (this.#driver.presign === undefined) return undefined;
     const target = await readLink(this.#driver, layerLink(name, digest));
     return target && this.#driver.presign(blobKey(target));
+  }
+
+  /** Where the bytes lie below the folder of blobs. */
+  async path(name: RepositoryName, digest: Digest): Promise<string> {
+    const { target } = await this.#get(name, digest);
+    return blobKey(target).slice(blobsFolder.length + 1);
   }
 
   async delete(name: RepositoryName, digest: Digest): Promise<void> {

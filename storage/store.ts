@@ -50,6 +50,11 @@ export interface BlobStore {
    */
   url(name: string, digest: string): Promise<string | undefined>;
   /**
+   * Where the bytes lie below the layout's folder `blobs`: lower-case letters, digits and slashes.
+   * @throws {StorageError} BLOB_UNKNOWN, NAME_INVALID, DIGEST_INVALID
+   */
+  path(name: string, digest: string): Promise<string>;
+  /**
    * Removes this repository's link; the bytes stay.
    * @throws {StorageError} BLOB_UNKNOWN, NAME_INVALID, DIGEST_INVALID
    */
@@ -196,6 +201,7 @@ export async function openStore(options: {
       stat: async (name, digest) => blobs.stat(parseName(name), parseDigest(digest)),
       open: async (name, digest, range) => blobs.open(parseName(name), parseDigest(digest), range),
       url: async (name, digest) => blobs.url(parseName(name), parseDigest(digest)),
+      path: async (name, digest) => blobs.path(parseName(name), parseDigest(digest)),
       delete: async (name, digest) => blobs.delete(parseName(name), parseDigest(digest)),
       mount: async (name, digest, { from, mayRead }) =>
         mounts.mount(parseName(name), parseDigest(digest), {

@@ -1,7 +1,7 @@
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { logRules, rateLimit } from './log-rules.ts';
-import { address, count, duration, glob, network, optionalAddress, origin, path, size } from './values.ts';
+import { address, count, duration, glob, location, network, optionalAddress, origin, path, size } from './values.ts';
 
 /** What relative paths start at where there is no configuration file. */
 export const packageRoot = resolve(import.meta.dirname, '../..');
@@ -110,7 +110,13 @@ export function configSchema(base: string) {
         upload_expiry: duration.prefault('24h'),
         index_max_age: duration.prefault('60s'),
         driver: z.enum(['disk', 's3'], { error: 'expected disk or s3' }).default('disk'),
-        disk: z.strictObject({ root: path(base).optional(), free_space_reserve: size.prefault('1GiB') }).prefault({}),
+        disk: z
+          .strictObject({
+            root: path(base).optional(),
+            free_space_reserve: size.prefault('1GiB'),
+            accel_redirect: location.optional(),
+          })
+          .prefault({}),
         s3: z
           .strictObject({
             bucket: bucket.optional(),

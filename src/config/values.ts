@@ -109,6 +109,11 @@ export const origin = textual(
   (text) => text,
 );
 
+/** The path of one of nginx's locations. */
+export const location = z
+  .string({ error: 'expected a path such as /_blobs/' })
+  .regex(/^\/(?:[\w-]+\/)+$/, { error: 'expected a path such as /_blobs/: with a slash at both ends' });
+
 /** A pattern of repositories' names. */
 export const glob = z
   .string({ error: 'expected a pattern of names such as team-a/**' })

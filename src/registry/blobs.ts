@@ -1,15 +1,25 @@
+import type { BlockList } from 'node:net';
 import { Readable } from 'node:stream';
 import { parseDigest } from '../../storage/digest.ts';
 import type { BlobStore, ByteRange } from '../../storage/store.ts';
 import { HttpError } from '../http/errors.ts';
+import { plainAddress } from '../http/state.ts';
+import { contains } from '../networks.ts';
 import { answerEmpty, type Context, describeContent, type Handler, repositoryFor, param } from './context.ts';
 import { multipart } from './multipart.ts';
 import { parseRange } from './range.ts';
 
 const contentType = 'application/octet-stream';
 
+/** An nginx in front that reads the blobs' folder itself. */
+export interface Accel {
+  /** The path of its location on that folder, with a slash at both ends. */
+  readonly location: string;
+  readonly trustedProxies: BlockList;
+}
+
 /** GET and HEAD /v2/<name>/blobs/<digest>: the bytes as they are stored, never compressed, whole or in ranges. */
-export function getBlob(blobs: BlobStore): Handler {
+export function getBlob(blobs: BlobStore, accel?: Accel): Handler {
   return async (ctx) => {
     const name = repositoryFor(ctx, 'pull');
     const digest = parseDigest(param(ctx, 'digest'));
@@ -20,6 +30,11 @@ export function getBlob(blobs: BlobStore): Handler {
     const open = async (range?: ByteRange): Promise<AsyncIterable<Uint8Array>> =>
       (await blobs.open(name, digest, range)).body;
     const [first, ...more] = ranges ?? [];
+    if (accel !== undefined && canHandOver(ctx, ranges, accel)) {
+      ctx.set('X-Accel-Redirect', accel.location + (await blobs.path(name, digest)));
+      ctx.body = '';
+      return;
+    }
     if (canFollow(ctx, ranges)) {
       const url = await blobs.url(name, digest);
       if (url !== undefined && !hostsOf(ctx).includes(URL.parse(url)?.hostname)) return redirect(ctx, url);
@@ -52,6 +67,20 @@ export function getBlob(blobs: BlobStore): Handler {
 /** Whether a request can be answered by another server: what S3 has is one range at most, and etags of its own. */
 function canFollow(ctx: Context, ranges: readonly ByteRange[] | undefined): boolean {
   return ctx.method === 'GET' && ctx.headers['if-range'] === undefined && (ranges === undefined || ranges.length === 1);
+}
+
+/**
+ * Whether a proxy that is trusted said that it answers in this server's place (nginx, "X-Accel-Redirect"), and does so for
+ * this request as it would be answered here: of ranges one that nginx reads alike, and no condition on an etag or a date.
+ */
+function canHandOver(ctx: Context, ranges: readonly ByteRange[] | undefined, { trustedProxies }: Accel): boolean {
+  const { method, headers, req } = ctx;
+  if (method !== 'GET' || headers['x-shiplog-accel'] !== '1') return false;
+  if (!contains(trustedProxies, plainAddress(req.socket.remoteAddress ?? ''))) return false;
+  const conditions = ['if-range', 'if-match', 'if-modified-since', 'if-unmodified-since'];
+  if (conditions.some((condition) => headers[condition] !== undefined)) return false;
+  if (headers.range === undefined) return true;
+  return ranges?.length === 1 && /^bytes=\d{0,15}-\d{0,15}$/.test(headers.range);
 }
 
 /** Names by which the client may know this server; one that a header makes up does no harm, but for a redirect less. */

@@ -6,7 +6,7 @@ import { MemoryBudget } from '../http/body.ts';
 import { HttpError } from '../http/errors.ts';
 import type { RequestState } from '../http/state.ts';
 import type { Context } from './context.ts';
-import { deleteBlob, getBlob } from './blobs.ts';
+import { type Accel, deleteBlob, getBlob } from './blobs.ts';
 import { toHttpError } from './errors.ts';
 import { listRepositories, listTags } from './lists.ts';
 import { deleteManifest, getManifest, putManifest } from './manifests.ts';
@@ -20,6 +20,8 @@ export interface RegistryOptions {
   readonly delete: boolean;
   /** Whether nothing at all may be changed. */
   readonly readOnly: boolean;
+  /** Whom blobs may be handed over to; undefined: nobody. */
+  readonly accel?: Accel | undefined;
 }
 
 /** Bytes of manifests that are being received, over all requests. */
@@ -50,7 +52,7 @@ export function registryRouter(options: RegistryOptions): Router<RequestState> {
   router.delete(uploadPath, cancelUpload(uploads));
 
   const [blobPath, manifestPath] = ['/v2/*name/blobs/:digest', '/v2/*name/manifests/:reference'];
-  router.get(blobPath, getBlob(blobs));
+  router.get(blobPath, getBlob(blobs, options.accel));
   router.get(manifestPath, getManifest(manifests));
   router.put(manifestPath, putManifest(manifests, new MemoryBudget(manifestMemory)));
   // The one place where the switch is asked. Without these routes the answer is 405, as the specification wants it.

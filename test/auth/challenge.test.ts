@@ -194,6 +194,16 @@ test('tokens are given where the client asked, as trusted proxies tell it', asyn
     [proxied, { host: 'box', 'x-forwarded-proto': 'javascript' }, 'http://box'],
     [proxied, { host: 'box', 'x-forwarded-host': 'forged, proxy.corp' }, 'http://proxy.corp'],
     [proxied, { host: 'box', 'x-forwarded-host': 'a"b' }, 'http://box'],
+    [{}, { host: 'box', forwarded: 'proto=https;host=registry.corp' }, 'http://box'],
+    [
+      proxied,
+      { host: 'box', forwarded: 'for="[::1]:5" ; Proto=HTTPS;host="registry.corp:8443"' },
+      'https://registry.corp:8443',
+    ],
+    [proxied, { host: 'box', forwarded: 'proto=https;host=forged, for=10.0.0.1;host=proxy.corp' }, 'http://proxy.corp'],
+    [proxied, { host: 'box', forwarded: 'for="a, host=forged";proto=https' }, 'https://box'],
+    [proxied, { host: 'box', forwarded: 'proto=https;host="registry.corp' }, 'http://box'],
+    [proxied, { host: 'box', forwarded: 'proto=https;host=forged', 'x-forwarded-proto': 'http' }, 'http://box'],
     [configured, { host: 'box' }, 'https://registry.corp'],
   ];
   for (const [env, headers, realm] of cases) {

@@ -7,6 +7,7 @@ import { createMetrics } from '../../src/http/metrics.ts';
 import { listenHttp } from '../../src/http/server.ts';
 import type { Rights } from '../../src/http/state.ts';
 import { openLog } from '../../src/log.ts';
+import type { Accel } from '../../src/registry/blobs.ts';
 import { registryRouter } from '../../src/registry/router.ts';
 import { digestOf } from '../../storage/digest.ts';
 import { openDisk } from '../../storage/drivers/disk.ts';
@@ -54,6 +55,7 @@ export async function startRegistry(
     freeSpaceReserve?: number;
     rights?: Rights;
     idleTimeout?: number;
+    accel?: Accel;
   } = {},
 ): Promise<Registry> {
   const disk = new FaultyFileSystem({ seed: 1 });
@@ -74,7 +76,8 @@ export async function startRegistry(
         ctx.state.rights = options.rights ?? everything('ci');
         await next();
       });
-      app.use(registryRouter({ store, delete: options.delete ?? true, readOnly: options.readOnly ?? false }).routes());
+      const { delete: deletes = true, readOnly = false, accel } = options;
+      app.use(registryRouter({ store, delete: deletes, readOnly, accel }).routes());
     },
   });
   const listen = { host: '127.0.0.1', port: 0 };
