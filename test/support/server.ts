@@ -30,7 +30,10 @@ export interface Server extends AsyncDisposable {
   stop(): Promise<number | null>;
 }
 
-/** Starts shiplog; disposing ends it and removes its folder. */
+/**
+ * Starts shiplog; disposing ends it and removes its folder. Where it speaks HTTPS, this process must trust its certificate
+ * (`trustTestAuthority`).
+ */
 export async function startServer(settings: Record<string, string> = {}): Promise<Server> {
   const data = await mkdtemp(join(tmpdir(), 'shiplog-test-'));
   const [httpPort, syslogPort] = [await freePort(), await freePort()];
@@ -42,7 +45,7 @@ export async function startServer(settings: Record<string, string> = {}): Promis
     SHIPLOG_INGEST_SYSLOG_UDP: `127.0.0.1:${syslogPort}`,
     ...settings,
   };
-  const url = `http://127.0.0.1:${httpPort}`;
+  const url = `${settings['SHIPLOG_HTTP_TLS_CERT'] === undefined ? 'http' : 'https'}://127.0.0.1:${httpPort}`;
   let output = '';
   let child: ChildProcess | undefined;
 

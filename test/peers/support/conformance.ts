@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { goTool } from './go-tools.ts';
 import { run } from './process.ts';
-import { account } from './shiplog.ts';
+import { caFile } from '../../support/tls.ts';
+import { account, type Users } from './shiplog.ts';
 
 /** What the suite counts, and each test that failed with what it says of it. */
 export interface Conformance {
@@ -22,24 +23,26 @@ export function conformanceSuite(): Promise<string> {
 }
 
 /**
- * Runs the suite against an empty registry without TLS.
+ * Runs the suite against an empty registry, whose certificate, where it has one, the authority of the tests signed.
  * @throws where it gives no summary: its exit code says little, being 0 even where it did not start
  */
 export async function conformance(
   host: string,
   version: '1.1' | 'dev',
-  users: 'open' | 'htpasswd',
+  users: Users,
+  tls: boolean,
 ): Promise<Conformance> {
   const folder = await mkdtemp(join(tmpdir(), 'shiplog-conformance-'));
   const env = {
     OCI_REGISTRY: host,
-    OCI_TLS: 'disabled',
+    OCI_TLS: tls ? 'enabled' : 'disabled',
+    SSL_CERT_FILE: caFile,
     OCI_VERSION: version,
     // Without it the suite leaves two tests of version 1.1 out.
     OCI_API_BLOBS_UPLOAD_CANCEL: 'true',
     OCI_CONFIGURATION: '/dev/null',
     OCI_RESULTS_DIR: folder,
-    ...(users === 'htpasswd' && { OCI_USERNAME: account.name, OCI_PASSWORD: account.password }),
+    ...(users !== 'open' && { OCI_USERNAME: account.name, OCI_PASSWORD: account.password }),
   };
   try {
     // It fails where a test failed.
