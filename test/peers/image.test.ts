@@ -8,7 +8,7 @@ import { buildNodeImage, source } from './support/node-image.ts';
 
 let docker: Docker;
 beforeAll(async () => {
-  docker = await startDocker('overlay2');
+  docker = await startDocker({ storageDriver: 'overlay2' });
   await buildNodeImage(docker, 'node:24-slim');
   await docker.cli(['build', '--network=host', '--build-arg=REVISION=abc', '--tag=shiplog', source]);
 }, 600_000);

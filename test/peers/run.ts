@@ -14,7 +14,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 
 /** Peers, and the packages of Debian that bring them. Those without are fetched or built by the tests themselves. */
 const peers: ReadonlyMap<string, readonly string[]> = new Map([
-  ['docker', ['docker.io', 'busybox-static', 'ca-certificates']],
+  ['docker', ['docker.io', 'busybox-static', 'ca-certificates', 'openssl']],
   ['skopeo', ['skopeo', 'ca-certificates']],
   ['registry2', ['docker-registry']],
   ['registry3', []],

@@ -17,8 +17,18 @@ export interface Docker extends AsyncDisposable {
   inspect(image: string): Promise<{ id: string; repoDigests: string[] }>;
   /** The environment in which a Docker client finds it. */
   readonly env: Readonly<Record<string, string>>;
+  /** What it reads as `/etc/docker`; only of one with `hosts`. */
+  readonly etc: string;
   /** What the daemon wrote. */
   readonly output: () => string;
+}
+
+/** What may be different from engine to engine. */
+export interface DockerOptions {
+  /** `vfs` asks nothing of the file system below, and copies an image with each step of a build. */
+  readonly storageDriver?: 'vfs' | 'overlay2';
+  /** What it reads as `/etc/hosts`, instead of this machine's. */
+  readonly hosts?: string;
 }
 
 /** Debian's, by their paths: another Docker may stand earlier in the PATH. */
@@ -27,9 +37,8 @@ const [client, server] = ['/usr/bin/docker', '/usr/sbin/dockerd'];
 /**
  * Starts Docker on folders and a socket of its own. It makes no bridge and no firewall rule: it reaches the host's
  * 127.0.0.1, and so do its containers, by the host's network. Disposing leaves no process, mount or file.
- * `vfs` is the one storage driver that asks nothing of the file system below, and copies an image with each step of a build.
  */
-export async function startDocker(storageDriver: 'vfs' | 'overlay2' = 'vfs'): Promise<Docker> {
+export async function startDocker({ storageDriver = 'vfs', hosts }: DockerOptions = {}): Promise<Docker> {
   const folder = await mkdtemp(join(tmpdir(), 'shiplog-docker-'));
   const socket = `unix://${folder}/docker.sock`;
   const env = { DOCKER_CONFIG: join(folder, 'config'), DOCKER_HOST: socket, HOME: folder };
@@ -49,7 +58,10 @@ export async function startDocker(storageDriver: 'vfs' | 'overlay2' = 'vfs'): Pr
     '--ip-masq=false',
     '--userland-proxy=false',
   ];
-  const daemon = await startDaemon(server, options, async () => (await cli(['version'])) !== '').catch(
+  const etc = join(folder, 'etc');
+  await mkdir(etc);
+  const [command, args] = hosts === undefined ? [server, options] : await hide(etc, hosts, options);
+  const daemon = await startDaemon(command, args, async () => (await cli(['version'])) !== '').catch(
     async (error: unknown) => {
       await clear(folder);
       throw error;
@@ -79,6 +91,7 @@ export async function startDocker(storageDriver: 'vfs' | 'overlay2' = 'vfs'): Pr
       return { id: found.Id, repoDigests: found.RepoDigests };
     },
     env,
+    etc,
     output: daemon.output,
     async [Symbol.asyncDispose]() {
       await daemon[Symbol.asyncDispose]();
@@ -86,6 +99,14 @@ export async function startDocker(storageDriver: 'vfs' | 'overlay2' = 'vfs'): Pr
     },
   };
   return docker;
+}
+
+/** The command that starts it with an `/etc/docker` and an `/etc/hosts` that are seen by it alone. */
+async function hide(etc: string, hosts: string, options: readonly string[]): Promise<[string, string[]]> {
+  await writeFile(join(etc, 'hosts'), hosts);
+  await mkdir('/etc/docker', { recursive: true });
+  const script = 'mount --bind "$0/hosts" /etc/hosts && mount --bind "$0" /etc/docker && exec "$@"';
+  return ['unshare', ['--mount', '/bin/sh', '-c', script, etc, server, ...options]];
 }
 
 /** Removes a folder after unmounting what the daemon left mounted below it. */
