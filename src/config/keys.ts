@@ -1,37 +1,64 @@
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
-import { configSchema, packageRoot, secrets } from './schema.ts';
+import { configSchema, packageRoot } from './schema.ts';
 
 /** A key that has a value of its own. */
 export interface Key {
   /** `http.listen` */
   readonly name: string;
   readonly secret: boolean;
+  /** What it is for, in Markdown. */
+  readonly description: string;
+  /** What its value is, in a word or two. */
+  readonly kind: string;
+  /** What holds where it is not given, in Markdown; undefined where that is nothing. */
+  readonly fallback: string | undefined;
   /** The value that a text in the environment stands for, as a configuration file would give it. */
   readonly fromText: (text: string) => unknown;
   /** A value in force, as a configuration file would give it. */
   readonly toFile: (value: unknown) => unknown;
 }
 
-function unwrap(schema: z.core.$ZodType): z.core.$ZodType {
+type Meta = z.core.GlobalMeta;
+
+/** A schema without what makes it optional, and all that is said of it. */
+function unwrap(schema: z.core.$ZodType, said: Meta = {}): { inner: z.core.$ZodType; meta: Meta } {
+  const meta = { ...z.globalRegistry.get(schema), ...said };
   if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault) {
-    return unwrap(schema.unwrap());
+    return unwrap(schema.unwrap(), meta);
   }
-  return schema;
+  return { inner: schema, meta };
 }
 
 function* leaves(schema: z.core.$ZodType, parents: readonly string[]): Generator<Key> {
-  const inner = unwrap(schema);
+  const { inner, meta } = unwrap(schema);
   if (inner instanceof z.ZodObject) {
     for (const [name, part] of Object.entries(inner.shape)) yield* leaves(part, [...parents, name]);
   } else {
     yield {
       name: parents.join('.'),
-      secret: secrets.has(inner),
+      secret: meta.secret === true,
+      description: meta.description ?? '',
+      kind: meta.kind ?? kindOf(inner),
+      fallback: meta.fallback ?? fallbackOf(schema, inner),
       fromText: (text) => fromText(inner, text),
       toFile: (value) => z.encode(inner, value),
     };
   }
+}
+
+function kindOf(schema: z.core.$ZodType): string {
+  if (schema instanceof z.ZodBoolean) return 'true or false';
+  if (schema instanceof z.ZodEnum) return schema.options.join(', ').replace(/, ([^,]*)$/, ' or $1');
+  if (!(schema instanceof z.ZodArray)) return 'text';
+  const { inner, meta } = unwrap(schema.element);
+  return `list of ${meta.kind ?? kindOf(inner)}s`;
+}
+
+function fallbackOf(schema: z.core.$ZodType, inner: z.core.$ZodType): string | undefined {
+  const value = z.parse(schema, undefined);
+  const given = value === undefined ? '' : String(z.encode(inner, value));
+  return given === '' ? undefined : `\`${given}\``;
 }
 
 function fromText(schema: z.core.$ZodType, text: string): unknown {
@@ -40,7 +67,7 @@ function fromText(schema: z.core.$ZodType, text: string): unknown {
   const { element } = schema;
   if (
     element instanceof z.ZodObject &&
-    Object.values(element.shape).some((part) => unwrap(part) instanceof z.ZodArray)
+    Object.values(element.shape).some((part) => unwrap(part).inner instanceof z.ZodArray)
   ) {
     return fromYaml(text);
   }

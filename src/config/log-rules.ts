@@ -4,9 +4,8 @@ import { compilePattern, PatternError } from '../../ingest/rules/pattern.ts';
 import type { RateLimit } from '../../ingest/rules/rate.ts';
 import { builtIns } from '../../ingest/rules/redact.ts';
 import { settable } from '../../ingest/rules/rule.ts';
-import { textual } from './values.ts';
+import { text, textual } from './values.ts';
 
-const text = z.string({ error: 'expected a text' }).min(1, { error: 'expected a text that is not empty' });
 const names = z.union([text, z.array(text)], { error: 'expected a name, in which * stands for anything, or a list' });
 
 const level = z.string({ error: 'expected a level such as info' }).refine((name) => levelOf(name) === name, {
@@ -73,6 +72,7 @@ export const logRules = z
   .refine((rules) => new Set(rules.map(({ name }) => name)).size === rules.length, {
     error: 'expected a name of its own for each rule',
   })
+  .meta({ kind: 'list of rules' })
   .default([]);
 
 const units = { s: 1000, m: 60_000, h: 3_600_000 } as const;
@@ -87,4 +87,4 @@ export const rateLimit = textual<RateLimit | 'off'>(
     return known === undefined ? undefined : { records: Number(digits), per: units[known] };
   },
   (value) => (value === 'off' ? value : `${value.records}/${{ 1000: 's', 60000: 'm' }[value.per] ?? 'h'}`),
-);
+).meta({ kind: 'rate, or off' });

@@ -2,6 +2,18 @@ import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 
+declare module 'zod' {
+  /** What the reference of the configuration says of a key, beside its `description`. */
+  interface GlobalMeta {
+    /** What its value is, in a word or two, where the schema's own type does not tell. */
+    kind?: string;
+    /** What holds where the key is not given, in Markdown, where the default of the schema does not say it. */
+    fallback?: string;
+    /** Its value is shown to nobody, and can also be given as the name of a file (`…_file`). */
+    secret?: true;
+  }
+}
+
 /** Where something listens. */
 export interface ListenAddress {
   readonly host: string;
@@ -59,35 +71,50 @@ export function textual<Value>(
   });
 }
 
+export const text = z.string({ error: 'expected a text' }).min(1, { error: 'expected a text that is not empty' });
+export const flag = z.boolean({ error: 'expected true or false' });
+
+/** A text that is shown to nobody, of at least so many characters. */
+export function secret(least = 1) {
+  const error = least === 1 ? 'expected a text that is not empty' : `expected at least ${least} characters`;
+  return z.string({ error: 'expected a text' }).min(least, { error }).meta({ secret: true });
+}
+
 /** A duration, in ms. */
 export const duration = textual('expected a duration such as 500ms, 60s, 5m, 12h or 7d', parseDuration, (ms) =>
   formatAmount(ms, durations),
-);
+).meta({ kind: 'duration' });
 
 /** A size, in bytes. */
 export const size = textual('expected a size such as 512KiB, 64MiB or 8GiB', parseSize, (bytes) =>
   formatAmount(bytes, sizes),
-);
+).meta({ kind: 'size' });
 
 /** How many of something there may be. */
-export const count = z.codec(z.union([z.number(), z.string()], { error: 'expected a number such as 1000' }), z.int(), {
-  decode: (value, context) => {
-    if (/^[1-9]\d{0,8}$/.test(String(value))) return Number(value);
-    context.issues.push({ code: 'custom', input: value, message: 'expected a number such as 1000' });
-    return z.NEVER;
-  },
-  encode: (value) => value,
-});
+export const count = z
+  .codec(z.union([z.number(), z.string()], { error: 'expected a number such as 1000' }), z.int(), {
+    decode: (value, context) => {
+      if (/^[1-9]\d{0,8}$/.test(String(value))) return Number(value);
+      context.issues.push({ code: 'custom', input: value, message: 'expected a number such as 1000' });
+      return z.NEVER;
+    },
+    encode: (value) => value,
+  })
+  .meta({ kind: 'number' });
 
 /** `host:port`. Port 0 is any that is free. */
-export const address = textual('expected host:port, such as 127.0.0.1:5000 or [::1]:5000', parseAddress, formatAddress);
+export const address = textual(
+  'expected host:port, such as 127.0.0.1:5000 or [::1]:5000',
+  parseAddress,
+  formatAddress,
+).meta({ kind: 'address' });
 
 /** `host:port`, or `off`. */
 export const optionalAddress = textual<ListenAddress | 'off'>(
   'expected host:port, such as 127.0.0.1:5514, or off',
   (text) => (text === 'off' ? text : parseAddress(text)),
   (value) => (value === 'off' ? value : formatAddress(value)),
-);
+).meta({ kind: 'address, or off' });
 
 function parseAddress(text: string): ListenAddress | undefined {
   const [, six, plain, digits] = /^(?:\[([\da-fA-F:.]+)\]|([^\s:/[\]]+)):(\d{1,5})$/.exec(text) ?? [];
@@ -107,7 +134,7 @@ export const origin = textual(
       : undefined;
   },
   (text) => text,
-);
+).meta({ kind: 'URL' });
 
 /** The path of one of nginx's locations. */
 export const location = z
@@ -124,7 +151,10 @@ export const glob = z
 /** A network such as `10.1.0.0/16`, or one address. */
 export const network = z
   .string({ error: 'expected a network such as 10.1.0.0/16, or an address' })
-  .refine((text) => isNetwork(text), { error: 'expected a network such as 10.1.0.0/16, or an address' });
+  .refine((text) => isNetwork(text), { error: 'expected a network such as 10.1.0.0/16, or an address' })
+  .meta({ kind: 'network' });
+
+export const networks = z.array(network, { error: 'expected a list of networks' }).default([]);
 
 function isNetwork(text: string): boolean {
   const [host = '', prefix, rest] = text.split('/');
@@ -139,5 +169,5 @@ export function path(base: string) {
     'expected a path',
     (text) => (text === '' ? undefined : resolve(base, text)),
     (text) => text,
-  );
+  ).meta({ kind: 'path' });
 }

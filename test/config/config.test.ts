@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import * as fc from 'fast-check';
@@ -416,11 +416,6 @@ test('what check-config prints brings about the same configuration', () => {
     }),
     { numRuns: 50 },
   );
-});
-
-test('the manual lists every key', () => {
-  const manual = readFileSync(resolve(import.meta.dirname, '../../docs/configuration.md'), 'utf8');
-  expect([...keys.keys()].filter((key) => !manual.includes(`\`${key}\``))).toEqual([]);
 });
 
 test('a bucket that no driver is told to use is a contradiction, not silence', () => {
