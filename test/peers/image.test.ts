@@ -1,16 +1,16 @@
 import { rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { freePort } from '../support/server.ts';
 import { type Docker, startDocker } from './support/docker.ts';
-import { buildNodeImage, source } from './support/node-image.ts';
+import { machineImages } from './support/machine-images.ts';
 
 let docker: Docker;
 beforeAll(async () => {
   docker = await startDocker({ storageDriver: 'overlay2' });
-  await buildNodeImage(docker, 'node:24-slim');
-  await docker.cli(['build', '--network=host', '--build-arg=REVISION=abc', '--tag=shiplog', source]);
+  await machineImages.node(docker, 'node:24-slim');
+  await docker.cli(['build', '--network=host', '--build-arg=REVISION=abc', '--tag=shiplog', resolve(import.meta.dirname, '../..')]);
 }, 600_000);
 afterAll(() => docker?.[Symbol.asyncDispose]());
 
