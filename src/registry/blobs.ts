@@ -32,6 +32,8 @@ export function getBlob(blobs: BlobStore, accel?: Accel): Handler {
     const [first, ...more] = ranges ?? [];
     if (accel !== undefined && canHandOver(ctx, ranges, accel)) {
       ctx.set('X-Accel-Redirect', accel.location + (await blobs.path(name, digest)));
+      // nginx has one of its own in a whole answer, and none in a range.
+      if (ranges === undefined) ctx.remove('Accept-Ranges');
       ctx.body = '';
       return;
     }

@@ -29,6 +29,7 @@ const peers: ReadonlyMap<string, readonly string[]> = new Map([
   ['helm', []],
   ['cosign', []],
   ['faketime', ['libfaketime']],
+  ['nginx', ['nginx-light', 'libnginx-mod-stream']],
   ['senders', ['rsyslog', 'rsyslog-openssl', 'nginx-light', 'haproxy', 'python3', 'bsdutils']],
 ]);
 

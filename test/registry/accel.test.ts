@@ -27,6 +27,7 @@ test.each([{}, { range: 'bytes=5-9' }, { range: 'bytes=5-' }, { range: 'bytes=-5
     expect(`docker/registry/v2${String(headers['x-accel-redirect']).replace('/_blobs/', '/blobs/')}`).toBe(
       blobKey(parseDigest(digest)),
     );
+    expect(headers['accept-ranges']).toBe('range' in more ? 'bytes' : undefined);
     expect(headers).toMatchObject({
       'content-type': 'application/octet-stream',
       'docker-content-digest': digest,

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -57,10 +57,8 @@ export interface Nginx extends AsyncDisposable {
   readonly syslogTlsPort: number;
   /** The requests that ended. */
   requests(): Promise<Logged[]>;
-  /** What it complained of. */
+  /** What it complained of, or warned of: each body, coming or going, that it put on its own disk. */
   errors(): Promise<string>;
-  /** Files in its temporary folders. */
-  temporary(): Promise<string[]>;
 }
 
 /** Starts it; disposing ends it and removes its folder. */
@@ -93,10 +91,6 @@ export async function startNginx(options: NginxOptions): Promise<Nginx> {
     syslogTlsPort: ports.tls,
     requests: async () => (await readFile(join(folder, 'access.log'), 'utf8')).split('\n').filter(Boolean).map(parse),
     errors: () => readFile(join(folder, 'error.log'), 'utf8'),
-    async temporary() {
-      const found = await readdir(join(folder, 'temporary'), { recursive: true, withFileTypes: true });
-      return found.filter((entry) => entry.isFile()).map(({ name }) => name);
-    },
     async [Symbol.asyncDispose]() {
       await daemon[Symbol.asyncDispose]();
       await remove();
@@ -121,7 +115,7 @@ async function configuration(
   return {
     'nginx.conf': replace(await read('nginx.conf'), {
       'user www-data;': 'user root;',
-      '/run/nginx.pid': `${folder}/pid`,
+      '/run/nginx.pid;': `${folder}/pid;\nerror_log ${folder}/error.log warn;`,
       'http {\n': `http {\n${temporary.join('\n')}\nproxy_bind ${nginxAddress};\n`,
       'stream {\n': `stream {\nproxy_bind ${nginxAddress};\n`,
     }),
