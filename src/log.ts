@@ -1,9 +1,19 @@
 import { type DestinationStream, type Logger, pino } from 'pino';
 
-/** The server's log: a JSON object a line, by default on stdout. */
+const limits = {
+  /** Bytes of lines that wait to be written; beyond it they are dropped. */
+  maxLength: 16 * 1024 * 1024,
+  /** Bytes that are written at once (PIPE_BUF, pipe(7)): more could be torn apart by another process with the same pipe. */
+  maxWrite: 4096,
+};
+
+/**
+ * The server's log: a JSON object a line, by default on stdout. There, lines that come while others are written are
+ * written together, by a thread: a reader that is slow holds up nothing. What is left is written as the process exits.
+ */
 export function openLog(destination?: DestinationStream): Logger {
   const options = { base: null, timestamp: pino.stdTimeFunctions.isoTime, serializers: { err: describeError } };
-  return destination === undefined ? pino(options) : pino(options, destination);
+  return pino(options, destination ?? pino.destination({ dest: 1, sync: false, ...limits }));
 }
 
 /** What is logged of an error. Its other properties may hold header fields of a request, and so secrets. */

@@ -1,4 +1,4 @@
-import { type BigIntStats } from 'node:fs';
+import { type BigIntStats, statSync } from 'node:fs';
 import { open, readFile, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Logger } from 'pino';
@@ -53,10 +53,8 @@ export async function openUserFile({ file, seenFile, log }: UserFileOptions): Pr
   let running: Promise<void> | undefined;
 
   async function look(): Promise<void> {
-    const stats = await stat(file, { bigint: true }).catch((error: unknown) => {
-      if (hasCode(error, 'ENOENT') || hasCode(error, 'ENOTDIR')) return undefined;
-      throw error;
-    });
+    // On the spot: while there are no users, each request asks.
+    const stats = statSync(file, { bigint: true, throwIfNoEntry: false });
     const now = stats === undefined ? 'absent' : versionOf(stats);
     if (now === version) return;
     if (stats === undefined) {

@@ -5,8 +5,9 @@ import { temporaryFolder, uploadsFolder } from '../layout.ts';
 import { checkAccess, FolderAccessError } from './disk-access.ts';
 import { DiskUploads } from './disk-uploads.ts';
 import { Durability } from './durability.ts';
-import { type FileSystem, nodeFileSystem, type Stats } from './file-system.ts';
+import type { FileSystem, Stats } from './file-system.ts';
 import { asStorageError, hasCode, readFile, readSmall, remove, unlessAbsent, walkFiles, writeAll } from './files.ts';
+import { nodeFileSystem } from './node-file-system.ts';
 
 /**
  * Opens a tree of files, in which each key is a file's path below `root`. Other processes may use it at the same time.

@@ -1,5 +1,3 @@
-import * as fs from 'node:fs/promises';
-
 /** What `stat` says, as far as it is asked. `size` in bytes. */
 export interface Stats {
   readonly ino: number;
@@ -47,5 +45,3 @@ export interface FileSystem {
   /** Of the file system that a path lies on: the blocks that this user can still write, and their size in bytes. */
   statfs(path: string): Promise<{ readonly bavail: number; readonly bsize: number }>;
 }
-
-export const nodeFileSystem: FileSystem = fs;
