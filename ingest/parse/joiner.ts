@@ -8,6 +8,12 @@ export const pieceLength = 16_384;
 /** A line of so many bytes is whole, whatever comes next. */
 const longestLine = 1024 * 1024;
 
+/**
+ * A piece counts as so many bytes at least: else a line of pieces without content would never be whole, and the spool
+ * could not be emptied behind its first one.
+ */
+const leastPiece = 4096;
+
 /** When a sender has said something later than this after a piece, in µs, the piece has no rest. */
 const patience = 2_000_000;
 
@@ -46,6 +52,7 @@ interface Held<T> {
   readonly line?: { readonly first: T; readonly pieces: Buffer[] };
   readonly connection: string;
   readonly since: Position;
+  /** What its pieces count as, in bytes. */
   size: number;
   last: Position;
   arrivedAt: number;
@@ -107,10 +114,11 @@ export class Joiner<T> {
     this.#held.set(key, held);
     // A view would keep the whole block in memory.
     held.line?.pieces.push(Buffer.from(bytes));
-    held.size += bytes.length;
+    const size = Math.max(bytes.length, leastPiece);
+    held.size += size;
     held.last = at;
     held.arrivedAt = arrivedAt;
-    this.#size += bytes.length;
+    this.#size += size;
     const cut = held.size >= longestLine;
     if (!more || cut) return this.#take([[key, held]], cut);
     const whole: Joined<T>[] = [];
@@ -149,7 +157,7 @@ export class Joiner<T> {
     return taken.flatMap(([key, { line, since, size }]) => {
       this.#held.delete(key);
       this.#size -= size;
-      return line === undefined ? [] : [{ first: line.first, since, bytes: Buffer.concat(line.pieces, size), cut }];
+      return line === undefined ? [] : [{ first: line.first, since, bytes: Buffer.concat(line.pieces), cut }];
     });
   }
 }

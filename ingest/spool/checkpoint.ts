@@ -10,7 +10,7 @@ export interface Unfinished {
   readonly connection: string;
   /** Where the block of its first piece starts. */
   readonly since: Position;
-  /** Bytes of its pieces before the place. */
+  /** What its pieces before the place count as, in bytes. */
   readonly size: number;
   /** Where the block of its last piece before the place starts, and when that arrived: µs since 1970. */
   readonly last: Position;

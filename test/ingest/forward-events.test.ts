@@ -105,6 +105,12 @@ test('a part whose last never comes is a record when the reading ends', async ()
   ]);
 });
 
+test('a line whose parts go on without end, and say nothing, is whole after a while', async () => {
+  const part = docker('', { partial_message: 'true', partial_id: 'p', partial_last: 'false' });
+  const found = await documentsOf([messages('forward', [tag, ...Array.from({ length: 600 }, () => part)])]);
+  expect(found).toMatchObject([{ tags: ['truncated'] }, { tags: ['truncated'] }, { message: '' }]);
+});
+
 test.each<[string, Buffer, object]>([
   [
     'what reads files',
