@@ -30,6 +30,8 @@ const mostSwelling = 250;
 const smallEvents = 1024 * 1024;
 /** How much memory a byte of events takes, at most, until it is durable. */
 const memory = 4;
+/** With events that take as much, what came is made durable before more of it is read: else a few KiB could become GiB. */
+const largestBatch = 16 * 1024 * 1024;
 /** Chunks that are remembered, so that whoever sends one again, because the answer was lost, is only answered. */
 const mostChunks = 10_000;
 
@@ -129,7 +131,7 @@ export class ForwardProtocol implements Protocol {
     const { bytes } = this.#rest;
     const batch = new Batch(this.#context);
     let [at, broken] = [0, ''];
-    for (;;) {
+    while (!batch.full) {
       const end = this.#scanner.scan(bytes);
       if (end === 'bad') broken = 'what it sends is no msgpack';
       else if (end === 'more' && bytes.length - at > longestMessage)
@@ -143,7 +145,7 @@ export class ForwardProtocol implements Protocol {
       this.#rest.set(broken === '' ? bytes.subarray(at) : new Uint8Array(0));
       this.#scanner = new ValueScanner();
     }
-    return { ...batch.taken(), ...(broken !== '' && { broken }) };
+    return { ...batch.taken(), ...(broken !== '' && { broken }), more: batch.full };
   }
 
   /** A message that is not whole was not answered: whoever wants to be sure sends it again. */
@@ -177,6 +179,10 @@ class Batch {
 
   constructor(context: ForwardContext) {
     this.#context = context;
+  }
+
+  get full(): boolean {
+    return this.#cost >= largestBatch;
   }
 
   /** Adds the events of a message. @returns why it cannot */

@@ -17,6 +17,8 @@ export interface Taken {
   readonly broken?: string;
   /** Called when the pieces are durable, or lost. */
   readonly settled?: (durable: boolean) => void;
+  /** There is more to be taken out of what arrived, once these are durable. */
+  readonly more?: boolean;
 }
 
 /** How the bytes of one connection become messages. */
@@ -31,6 +33,7 @@ export interface Protocol {
 
 /** With more bytes of answers that the peer does not read, it is none. */
 const mostUnread = 1024 * 1024;
+const none = Buffer.alloc(0);
 /** How long it takes until a spool that failed is asked again, in ms. */
 const retryAfter = 200;
 
@@ -84,7 +87,11 @@ export class MessageConnection implements StreamConnection {
         this.#busy = true;
         counters.bytes += chunk.length;
         load.add(chunk.length);
-        await this.#keep(await this.#protocol.push(chunk));
+        for (let rest = chunk, more = true; more; rest = none) {
+          const taken = await this.#protocol.push(rest);
+          await this.#keep(taken);
+          more = taken.more === true;
+        }
         if (fairness.mustWait(load)) {
           await Promise.race([this.#closed, new Promise<void>((resolve) => fairness.wait(load, resolve))]);
         }

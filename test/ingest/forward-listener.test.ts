@@ -4,11 +4,13 @@ import { gzipSync } from 'node:zlib';
 import { decodeMulti } from '@msgpack/msgpack';
 import * as fc from 'fast-check';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { openForwardListener } from '../../ingest/listeners/forward.ts';
+import { ForwardProtocol, openForwardListener } from '../../ingest/listeners/forward.ts';
 import type { NetworkListener } from '../../ingest/listeners/listener.ts';
 import type { Block } from '../../ingest/block.ts';
 import { endsOfEvents, joinEvents, readForwardMessage } from '../../ingest/parse/forward-message.ts';
 import { SpoolError } from '../../ingest/spool/errors.ts';
+import { BoundedMap } from '../../ingest/parse/bounded-map.ts';
+import { Budget } from '../../ingest/listeners/budget.ts';
 import { FakeSpool } from '../support/fake-spool.ts';
 import { array, eventTime, pack } from '../support/forward.ts';
 import { client, closed, type Extra, listenerOptions } from '../support/listeners.ts';
@@ -206,6 +208,23 @@ test('of too much that is unfinished at once the largest goes, and the others st
   small.write(message.subarray(900_000));
   await until(() => expect(answers()).toEqual([{ ack: 'small' }]));
   small.destroy();
+});
+
+test('of what a few KiB become by inflation only some is in memory until it is durable', async () => {
+  const message = pack(['tag', gzipSync(packed('0'.repeat(1_000_000))), { chunk: 'c', compressed: 'gzip' }]);
+  const context = { budget: new Budget(1 << 27), chunks: new BoundedMap<string, true>(10), onBadMessage: expect.fail };
+  const protocol = new ForwardProtocol('10.0.0.9', context);
+  let [found, bytes] = [0, Buffer.concat(Array.from({ length: 40 }, () => message))];
+  expect(bytes.length).toBeLessThan(65_536);
+  for (let more = true; more; bytes = Buffer.alloc(0)) {
+    const taken = await protocol.push(bytes);
+    const length = taken.pieces.reduce((sum, { payload }) => sum + payload.length, 0);
+    expect(length).toBeLessThan(8_000_000);
+    found += length;
+    taken.settled?.(false);
+    more = taken.more === true;
+  }
+  expect(found).toBeGreaterThan(40_000_000);
 });
 
 test('who does not read the answers is reset', async () => {
