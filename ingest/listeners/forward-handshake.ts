@@ -30,7 +30,8 @@ export async function shakeHands(socket: Socket, sharedKey: string): Promise<voi
   const nonce = randomBytes(16);
   const digest = (salt: Uint8Array, hostname: Uint8Array | string): string =>
     createHash('sha512').update(salt).update(hostname).update(nonce).update(sharedKey).digest('hex');
-  socket.write(encode(['HELO', { nonce, auth: '', keepalive: true }]));
+  // Some clients take no text for `auth`, which asks for a user where it is not empty.
+  socket.write(encode(['HELO', { nonce, auth: new Uint8Array(0), keepalive: true }]));
   const scanner = new ValueScanner();
   let isSilent = true;
   const ping = await takeFirst(socket, 'its handshake', (bytes) => {

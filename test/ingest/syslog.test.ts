@@ -119,6 +119,16 @@ test.each<[string, string, Expected]>([
     { app: 'nginx', message: '2026/08/03 10:00:00 [error] 31#31: *1 open() failed' },
   ],
   [
+    'syslog-ng, with fractions',
+    '<13>Aug  3 10:00:00.123 node1 app[7]: hello',
+    { host: 'node1', app: 'app', pid: '7', message: 'hello' },
+  ],
+  [
+    'syslog-ng, ts-format(iso)',
+    '<13>2026-08-03T10:00:00.123+02:00 node1 app[7]: hello',
+    { host: 'node1', app: 'app', pid: '7', message: 'hello' },
+  ],
+  [
     'syslog-ng, 5424',
     `<13>1 ${micro} node1 app 7 - [timeQuality tzKnown="1"][meta sequenceId="1"] hello`,
     { host: 'node1', app: 'app', pid: '7', message: 'hello' },
@@ -152,6 +162,11 @@ test.each<[string, string, Expected]>([
     'Log4j, 5424',
     `<14>1 2026-08-03T10:00:00.123+02:00 node1 app 7 Audit [mdc@18060 user="a"] hello`,
     { host: 'node1', app: 'app', pid: '7', message: 'hello' },
+  ],
+  [
+    'Logback, with its thread behind a name',
+    `<14>${bsd} node1 app: [main] com.corp.App - hello`,
+    { host: 'node1', app: 'app', message: '[main] com.corp.App - hello' },
   ],
   ['a year in the time', `<13>Aug  3 2026 10:00:00 fw1 app: x`, { host: 'fw1', app: 'app', message: 'x' }],
   ['no PRI', `${bsd} node1 app: x`, { host: 'node1', app: 'app', message: 'x' }],
@@ -222,6 +237,37 @@ test.each<[string, string, { host?: string; time?: string; year?: number; utc?: 
   expect(`%${msgid}`).toBe(message.split(':')[0]);
   expect(line).toMatchObject({ fromDocker: false });
   expect(line.error).toBeUndefined();
+});
+
+test.each<[string, string, { host?: string; node: string; time: string; zone?: number; app: string; pid: string }]>([
+  [
+    'with a host and a zone',
+    '<189>1234: router RP/0/RSP0/CPU0:Mar  1 12:00:00.123 UTC: config[65742]: %MGBL-SYS-5-CONFIG_I : Configured',
+    { host: 'router', node: 'RP/0/RSP0/CPU0', time: 'Mar  1 12:00:00.123', zone: 0, app: 'config', pid: '65742' },
+  ],
+  [
+    'as it comes',
+    '<187>12: LC/0/1/CPU0:Mar  1 12:00:00.123 : ifmgr[227]: %PKT_INFRA-LINK-3-UPDOWN : Interface Gi0/0/0/0, changed state to Down',
+    { node: 'LC/0/1/CPU0', time: 'Mar  1 12:00:00.123', app: 'ifmgr', pid: '227' },
+  ],
+  [
+    'with a year, and a zone that says nothing',
+    '<189>7: core1.corp 0/RP0/ADMIN0:2026 Mar 11 12:00:00 CEST: SSHD_[65740]: %SECURITY-SSHD-6-INFO_SUCCESS : Accepted: x',
+    { host: 'core1.corp', node: '0/RP0/ADMIN0', time: '2026 Mar 11 12:00:00', app: 'SSHD_', pid: '65740' },
+  ],
+])('Cisco IOS-XR, %s', (_, text, { host, node, time, zone, app, pid }) => {
+  const { hostname, appname, procid, msgid, stamp, structuredData, message, error } = parseSyslog(text);
+  expect({ hostname, appname, procid, error, time: stamp && text.slice(stamp.start, stamp.end) }).toEqual({
+    hostname: host,
+    appname: app,
+    procid: pid,
+    error: undefined,
+    time,
+  });
+  expect(stamp?.offset).toBe(zone);
+  expect(structuredData).toEqual({ cisco: { node } });
+  expect(text.slice(message)).toBe(text.slice(text.indexOf('%')));
+  expect(text).toContain(`: %${msgid} : `);
 });
 
 test.each([`<13>${bsd} node1 app: 100%: done`, '<13>cpu at 90%: %x: y', `<13>29: %lower-5-x: y`])(

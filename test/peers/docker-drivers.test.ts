@@ -10,6 +10,7 @@ import { type Docker, startDocker } from './support/docker.ts';
 const token = 'd3b07384d113edec49eaa6238ad5ff00';
 const tag = 'v1|{{.FullID}}|{{.Name}}|{{.ImageName}}|{{.ImageFullID}}|{{.Hostname}}|prod';
 const ports = { forward: 0, gelfTcp: 0, gelfUdp: 0 };
+let socket: string;
 
 const stack = new AsyncDisposableStack();
 let docker: Docker;
@@ -21,10 +22,12 @@ beforeAll(async () => {
   docker = stack.use(await startDocker());
   const folder = await mkdtemp(join(tmpdir(), 'shiplog-drivers-'));
   stack.defer(() => rm(folder, { recursive: true }));
+  socket = join(folder, 'forward');
   await writeFile(join(folder, 'tokens'), `docker ${token}\n`);
   for (const name of ['forward', 'gelfTcp', 'gelfUdp'] as const) ports[name] = await freePort();
   const settings = {
     SHIPLOG_INGEST_FORWARD_LISTEN: `127.0.0.1:${ports.forward}`,
+    SHIPLOG_INGEST_FORWARD_UNIX: socket,
     SHIPLOG_INGEST_GELF_TCP: `127.0.0.1:${ports.gelfTcp}`,
     SHIPLOG_INGEST_GELF_UDP: `127.0.0.1:${ports.gelfUdp}`,
     SHIPLOG_INGEST_HTTP_TOKENS_FILE: join(folder, 'tokens'),
@@ -61,6 +64,11 @@ const acknowledged = { 'fluentd-request-ack': 'true', 'fluentd-sub-second-precis
 const drivers: readonly Driver[] = [
   { name: 'fluentd', options: () => fluentd(), keepsBytes: true },
   { name: 'fluentd, acknowledged', options: () => fluentd(acknowledged), keepsBytes: true },
+  {
+    name: 'fluentd over a unix socket',
+    options: () => fluentd({ ...acknowledged, 'fluentd-address': `unix://${socket}` }),
+    keepsBytes: true,
+  },
   { name: 'splunk', options: () => splunk() },
   { name: 'splunk, without a copy for docker logs', options: () => splunk({ 'cache-disabled': 'true' }) },
   { name: 'splunk, gzip, format json', options: () => splunk({ 'splunk-gzip': 'true', 'splunk-format': 'json' }) },

@@ -31,6 +31,8 @@ const peers: ReadonlyMap<string, readonly string[]> = new Map([
   ['faketime', ['libfaketime']],
   ['nginx', ['nginx-light', 'libnginx-mod-stream']],
   ['senders', ['rsyslog', 'rsyslog-openssl', 'nginx-light', 'haproxy', 'python3', 'bsdutils']],
+  // What it is linked to; it cannot be installed beside rsyslog.
+  ['syslog-ng', ['libivykis0', 'libnet1', 'libwrap0']],
 ]);
 
 const root = resolve(import.meta.dirname, '../..');

@@ -4,17 +4,22 @@ import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { eventually, type Found, search } from '../support/search.ts';
 import { freePort, type Server, startServer } from '../support/server.ts';
-import { logger, python, startHaproxy, startNginx, startRsyslog } from './support/senders.ts';
+import { goSender, logger, python, startHaproxy, startNginx, startRsyslog } from './support/senders.ts';
+import { startSyslogNg } from './support/syslog-ng.ts';
 
 const certificates = resolve(import.meta.dirname, '../support/certificates');
 const [ca, cert, key] = ['ca.pem', 'client.pem', 'client.key'].map((name) => join(certificates, name));
 
+const sharedKey = 'what both know';
+
 let server: Server;
 let tlsPort: number;
+let forwardPort: number;
 let folder: string;
 let socket: string;
 beforeAll(async () => {
   tlsPort = await freePort();
+  forwardPort = await freePort();
   folder = await mkdtemp(join(tmpdir(), 'shiplog-senders-'));
   socket = join(folder, 'socket');
   server = await startServer({
@@ -23,6 +28,10 @@ beforeAll(async () => {
     SHIPLOG_INGEST_SYSLOG_TLS_KEY: join(certificates, 'server.key'),
     SHIPLOG_INGEST_SYSLOG_TLS_CLIENT_CA: join(certificates, 'ca.pem'),
     SHIPLOG_INGEST_SYSLOG_UNIX: socket,
+    SHIPLOG_INGEST_FORWARD_TLS_LISTEN: `127.0.0.1:${forwardPort}`,
+    SHIPLOG_INGEST_FORWARD_TLS_CERT: join(certificates, 'server.pem'),
+    SHIPLOG_INGEST_FORWARD_TLS_KEY: join(certificates, 'server.key'),
+    SHIPLOG_INGEST_FORWARD_SHARED_KEY: sharedKey,
     // Proxies connect from here.
     SHIPLOG_INGEST_SYSLOG_PROXY_PROTOCOL: '127.0.0.2/32',
   });
@@ -82,6 +91,77 @@ describe('rsyslog', () => {
       });
     }
   });
+});
+
+describe('syslog-ng', () => {
+  const destinations = (): [string, string][] => [
+    ['network', `network("127.0.0.1" port(${server.syslogPort}) transport("tcp"))`],
+    ['fractions', `network("127.0.0.1" port(${server.syslogPort}) transport("tcp") frac-digits(3))`],
+    ['iso', `network("127.0.0.1" port(${server.syslogPort}) transport("tcp") ts-format(iso) frac-digits(6))`],
+    ['udp', `network("127.0.0.1" port(${server.syslogPort}) transport("udp"))`],
+    ['protocol', `network("127.0.0.1" port(${server.syslogPort}) transport("tcp") flags(syslog-protocol))`],
+    ['syslog', `syslog("127.0.0.1" port(${server.syslogPort}) transport("tcp"))`],
+    [
+      'tls',
+      `syslog("127.0.0.1" port(${tlsPort}) transport("tls") tls(ca-file("${ca}") cert-file("${cert}") key-file("${key}") peer-verify(required-trusted)))`,
+    ],
+  ];
+
+  test('what its drivers send is found in order, with host and program', async () => {
+    await using syslogNg = await startSyslogNg(
+      new Map(
+        destinations().map(([name, driver]) => [`ng-${name}`, driver.replace(/\)$/, ` persist-name("${name}"))`)]),
+      ),
+    );
+    const log = ['--socket', join(syslogNg.folder, 'log'), '--id=4711'];
+    for (const [name] of destinations()) await logger([...log, '--tag', `ng-${name}`], lines(`ng${name}`).join('\n'));
+    for (const [name] of destinations()) {
+      const records = await find(`ng${name}`, 20);
+      expect(
+        records.map(({ message }) => message),
+        name,
+      ).toEqual(lines(`ng${name}`));
+      expect(records[0], name).toMatchObject({
+        host: { name: hostname() },
+        log: { level: 'notice', syslog: { appname: `ng-${name}`, procid: '4711' } },
+      });
+    }
+  });
+});
+
+describe("Go's log/syslog", () => {
+  test.each(['tcp', 'udp'])('over %s', async (network) => {
+    const text = `go${network} said: hello`;
+    await goSender(['syslog', network, `127.0.0.1:${server.syslogPort}`, `golang-${network}`, text]);
+    const [record] = await find(`go${network}`, 1);
+    expect(record).toMatchObject({
+      message: text,
+      host: { name: hostname() },
+      log: { level: 'warning', syslog: { appname: `golang-${network}`, procid: expect.stringMatching(/^\d+$/) } },
+    });
+  });
+});
+
+test('the forward protocol over TLS, with a shared key and answers: what was answered outlives kills', async () => {
+  const count = 600;
+  const to = [`127.0.0.1:${forwardPort}`, sharedKey, join(certificates, 'ca.pem')];
+  const sent = goSender(['forward', ...to, String(count), 'gofwd']);
+  for (const least of [50, 250]) {
+    await find('gofwd', least);
+    await server.kill();
+    await server.start();
+  }
+  const said = await sent;
+  expect(said).toMatch(/^again: |^no /m);
+  const found = new Set(
+    (
+      await eventually(
+        () => search(server, 'gofwd'),
+        (records) => new Set(records.map(({ message }) => message)).size === count,
+      )
+    ).map(({ message }) => message),
+  );
+  expect(found).toEqual(new Set(lines('gofwd', count)));
 });
 
 describe('logger(1)', () => {

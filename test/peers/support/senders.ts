@@ -2,6 +2,7 @@ import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { machine } from './cache.ts';
 import { type Daemon, run, startDaemon } from './process.ts';
 
 /** A program that sends syslog, with a folder for what it is given. */
@@ -10,18 +11,19 @@ export interface Sender extends AsyncDisposable {
 }
 
 /** Starts a program on a configuration of its own, as a file in its folder. */
-async function startSender(
+export async function startSender(
   command: string,
   name: string,
   config: (folder: string) => string,
   args: (folder: string) => readonly string[],
   ready: (folder: string) => Promise<boolean>,
+  env: Readonly<Record<string, string>> = {},
 ): Promise<Sender> {
   const folder = await mkdtemp(join(tmpdir(), `shiplog-${name}-`));
   let daemon: Daemon | undefined;
   try {
     await writeFile(join(folder, 'config'), config(folder));
-    daemon = await startDaemon(command, args(folder), () => ready(folder));
+    daemon = await startDaemon(command, args(folder), () => ready(folder), { env });
   } catch (error) {
     await rm(folder, { recursive: true });
     throw error;
@@ -102,6 +104,15 @@ async function answers(port: number): Promise<boolean> {
 /** util-linux's logger(1). */
 export async function logger(args: readonly string[], input?: string): Promise<void> {
   await run('/usr/bin/logger', args, input === undefined ? {} : { input });
+}
+
+/**
+ * Runs `go-sender`, which is built by Go's own cache: Go's `log/syslog`, or the forward protocol of fluent-forward-go.
+ * @returns what it wrote @throws where it fails
+ */
+export async function goSender(args: readonly string[]): Promise<string> {
+  const folder = join(import.meta.dirname, 'go-sender');
+  return run('go', ['run', '-C', folder, '.', ...args], { env: { ...machine(), GOFLAGS: '-buildvcs=false' } });
 }
 
 /** Runs a Python script. */
