@@ -6,7 +6,11 @@ import { BoundedMap } from './bounded-map.ts';
 const patience = 2000;
 /** After so many ms an image that was not found is asked for again, and a slow registry is waited for again. */
 const askAgainAfter = 10_000;
+/** How long lines wait in all, within as many ms as that: else who names ever other images holds up the lines of all. */
+const patienceInAll = 5000;
 const mostImages = 10_000;
+/** Lookups at once; what is asked beyond them is asked with a later line. */
+const mostAsked = 64;
 
 interface Entry {
   facts?: ImageFacts;
@@ -17,12 +21,16 @@ interface Entry {
 /**
  * What the registry said of images. What is found is kept. A miss is asked again after a while, without waiting; so is a
  * lookup that failed. Where the registry is slow, one line waits for it and no others, until some time has passed.
+ * All lines together wait half of the time at most.
  */
 export class KnownImages {
   readonly #lookup: ImageLookup;
   readonly #log: Log;
   readonly #entries = new BoundedMap<string, Entry>(mostImages);
   #impatientUntil = Number.NEGATIVE_INFINITY;
+  /** How long lines waited since then, in ms. */
+  #waits = { since: Number.NEGATIVE_INFINITY, waited: 0 };
+  #asked = 0;
   /** Lookups that failed, or took too long for the line that waited. */
   failures = 0;
 
@@ -37,6 +45,7 @@ export class KnownImages {
     const known = this.#entries.get(key);
     const now = performance.now();
     if (known?.facts !== undefined) return known.facts;
+    if (this.#asked >= mostAsked) return undefined;
     if (known === undefined) {
       const entry: Entry = { askedAt: now };
       this.#entries.set(key, entry);
@@ -54,6 +63,7 @@ export class KnownImages {
   }
 
   async #fetch(entry: Entry, image: ImageReference, signal: AbortSignal): Promise<void> {
+    this.#asked += 1;
     try {
       const facts = await this.#lookup(image, signal);
       if (facts !== undefined) entry.facts = facts;
@@ -66,6 +76,7 @@ export class KnownImages {
         'an image could not be looked up; its lines go without its digest and labels',
       );
     } finally {
+      this.#asked -= 1;
       entry.askedAt = performance.now();
       delete entry.asking;
     }
@@ -74,7 +85,9 @@ export class KnownImages {
   async #wait(entry: Entry, asking: Promise<void>, signal: AbortSignal): Promise<ImageFacts | undefined> {
     const { promise, resolve } = Promise.withResolvers<'late'>();
     const stop = (): void => resolve('late');
-    const timer = setTimeout(stop, patience);
+    const began = performance.now();
+    if (began >= this.#waits.since + askAgainAfter) this.#waits = { since: began, waited: 0 };
+    const timer = setTimeout(stop, Math.min(patience, patienceInAll - this.#waits.waited));
     signal.addEventListener('abort', stop);
     try {
       if ((await Promise.race([asking, promise])) === 'late' && !signal.aborted) {
@@ -83,6 +96,7 @@ export class KnownImages {
       }
       return entry.facts;
     } finally {
+      this.#waits.waited += performance.now() - began;
       clearTimeout(timer);
       signal.removeEventListener('abort', stop);
     }

@@ -252,6 +252,28 @@ test('a registry that does not answer holds up one line for two seconds, and non
   }
 });
 
+test('lines that name ever other images hold up the others half of the time at most, and few lookups run at once', async () => {
+  vi.useFakeTimers();
+  try {
+    let [running, most] = [0, 0];
+    const lookup = vi.fn<ImageLookup>(async () => {
+      most = Math.max(most, (running += 1));
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      running -= 1;
+      return undefined;
+    });
+    const rendering = all(
+      renderer(lookup),
+      block(Array.from({ length: 900 }, (_, n) => line('x', tag.replace('team/web', `team/web${n}`))).join('')),
+    );
+    await vi.advanceTimersByTimeAsync(5500);
+    expect(await rendering).toHaveLength(900);
+    expect(most).toBe(64);
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
 test('an image that was not found is asked for again after ten seconds', async () => {
   vi.useFakeTimers();
   try {
