@@ -72,10 +72,29 @@ export function authenticate(options: AuthenticateOptions): Handler {
   return async (ctx, next) => {
     const identity = await identify(ctx);
     ctx.state.identity = identity;
+    ctx.state.isStillIn = lasting(identity, userFile);
     ctx.state.rights = rightsOf(identity, policy, (scope) =>
       challenge(ctx, 'this needs a user who has the right to it', { scope, error: 'insufficient_scope' }),
     );
     await next();
+  };
+}
+
+/** Whether someone would be let in as at first: a user whose line is the same, and anyone only while there are no users. */
+function lasting(identity: Identity, userFile: Pick<UserFile, 'access'>): () => boolean {
+  const lineOf = ({ access }: Pick<UserFile, 'access'>): string | undefined =>
+    access.mode === 'users' && identity.by === 'htpasswd' ? access.users.get(identity.name) : undefined;
+  const line = lineOf(userFile);
+  return () => {
+    switch (identity.by) {
+      case 'htpasswd':
+        return line !== undefined && lineOf(userFile) === line;
+      case 'open':
+      case 'anonymous':
+        return userFile.access.mode === (identity.by === 'open' ? 'open' : 'users');
+      case 'cli-key':
+        return true;
+    }
   };
 }
 

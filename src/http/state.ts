@@ -50,6 +50,8 @@ export interface RequestState {
   identity?: Identity;
   /** Absent until the request was authenticated. */
   rights?: Rights;
+  /** Whether whoever asks would be let in now, too. Absent until the request was authenticated. */
+  isStillIn?: () => boolean;
   /** Absent where the sender of logs showed none. */
   token?: SenderToken;
 }

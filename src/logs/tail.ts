@@ -32,6 +32,7 @@ const pageSize = 10_000;
  * `GET /api/logs/tail`: what comes from now on, from whichever worker or machine, as server-sent events (HTML, "9.2
  * Server-sent events"). Each record is an event whose id says where to go on (`Last-Event-ID`); what came shortly before
  * that is sent once more. Beside them there are `skipped` (more came than can be sent) and `trouble` (the sink is away).
+ * It ends when whoever asked would be let in no more.
  */
 export function tailLogs(pipeline: Pick<LogPipeline, 'arrivals'>, options: TailOptions): Handler {
   const { ending, most = 50, patience = 30_000 } = options;
@@ -56,7 +57,8 @@ export function tailLogs(pipeline: Pick<LogPipeline, 'arrivals'>, options: TailO
       // nginx would gather it first.
       'X-Accel-Buffering': 'no',
     });
-    const events = tail.events(first, AbortSignal.any([gone, ending]));
+    const mayGoOn = ctx.state.isStillIn ?? (() => false);
+    const events = tail.events(first, { signal: AbortSignal.any([gone, ending]), mayGoOn });
     ctx.body = Readable.from(
       takenInTime(events, patience, () => void ctx.res.destroy()),
       { objectMode: false },
@@ -114,15 +116,18 @@ class Tail {
     return skipped + fresh.map(({ id, json }) => `id: ${since}.${encodeURIComponent(id)}\ndata: ${json}\n\n`).join('');
   }
 
-  /** Events, from those of the first answer on, until the signal is given. */
-  async *events(first: string, signal: AbortSignal): AsyncGenerator<string> {
+  /** Events, from those of the first answer on, until the signal is given, or it may not go on. */
+  async *events(
+    first: string,
+    { signal, mayGoOn }: { readonly signal: AbortSignal; readonly mayGoOn: () => boolean },
+  ): AsyncGenerator<string> {
     const { every, keepAlive } = this.#options;
     yield `retry: 1000\n\n${first}`;
     let quietSince = performance.now();
     let trouble = '';
     while (!signal.aborted) {
       await sleep(every, undefined, { signal }).catch(() => undefined);
-      if (signal.aborted) return;
+      if (signal.aborted || !mayGoOn()) return;
       let text = '';
       try {
         text = await this.ask(signal);

@@ -1,5 +1,7 @@
 import { once } from 'node:events';
 import { createServer, get, type IncomingMessage } from 'node:http';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import Koa from 'koa';
 import { expect, onTestFinished, test, vi } from 'vitest';
@@ -8,7 +10,7 @@ import { SinkError } from '../../ingest/sinks/sink.ts';
 import { answerFailures } from '../../src/http/failures.ts';
 import type { RequestState } from '../../src/http/state.ts';
 import { tailLogs, type TailOptions } from '../../src/logs/tail.ts';
-import { startTestService } from '../support/service.ts';
+import { startTestService, userLine } from '../support/service.ts';
 
 /** A sink that answers as it is told, and a server with a tail on it. */
 interface Tailed {
@@ -52,6 +54,10 @@ async function serveTail(options: Partial<TailOptions> = {}): Promise<Tailed> {
   const app = new Koa<RequestState>();
   app.on('error', () => undefined);
   app.use(answerFailures);
+  app.use(async (ctx, next) => {
+    ctx.state.isStillIn = () => true;
+    await next();
+  });
   app.use(tailLogs(sink, { ending: ending.signal, every: 5, ...options }));
   const handle = app.callback();
   const server = createServer((request, response) => void handle(request, response)).listen(0, '127.0.0.1');
@@ -190,6 +196,27 @@ test('who does not read is let go, and what waits for it stays bounded', async (
   answer.pause();
   await vi.waitFor(async () => expect(await tailed.connections()).toBe(0), { timeout: 20_000 });
   expect(count).toBeLessThan(20);
+});
+
+test.each([
+  ['is removed', (lines: string[]) => lines.slice(1)],
+  ['has another password', (lines: string[]) => [userLine('ann', 'changed'), ...lines.slice(1)]],
+])('a tail ends soon after its user %s; that of another goes on', async (_, change) => {
+  const lines = [userLine('ann', 'secret'), userLine('bob', 'secret')];
+  await using service = await startTestService({ users: lines.join('') });
+  const open = async (user: string): Promise<IncomingMessage> => {
+    const request = get({ port: service.port, path: '/api/logs/tail', agent: false, auth: `${user}:secret` });
+    const [answer]: IncomingMessage[] = await once(request, 'response');
+    if (answer?.statusCode !== 200) throw new Error(`the tail was answered ${answer?.statusCode}`);
+    return answer.resume();
+  };
+  const [ann, bob] = [await open('ann'), await open('bob')];
+  onTestFinished(() => void bob.destroy());
+  await writeFile(join(service.data, 'htpasswd'), change(lines).join(''));
+  await vi.waitFor(() => expect(ann.complete).toBe(true), 20_000);
+  const asked = service.pipeline.asked.length;
+  await vi.waitFor(() => expect(service.pipeline.asked.length).toBeGreaterThan(asked), 20_000);
+  expect(bob.complete).toBe(false);
 });
 
 test('tails end when the service does, in good order', async () => {
