@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Block, SegmentIdentity, Source } from '../block.ts';
 import type { Log } from '../log.ts';
+import { Rarely } from '../rarely.ts';
 import { SpoolError } from './errors.ts';
 import { type FileHandle, type FileSystem, hasCode, syncDirectory, writeAll } from './file-system.ts';
 import {
@@ -54,6 +55,10 @@ interface OpenSegment {
 /** As much goes into one commit, at most, but always one block. */
 const largestCommit = 16 * 1024 * 1024;
 
+function reasonOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}
+
 /**
  * Appends blocks to the segments of a directory. Whatever is asked for while one commit runs goes into the next.
  *
@@ -63,6 +68,7 @@ const largestCommit = 16 * 1024 * 1024;
  */
 export class SegmentWriter {
   readonly #options: WriterOptions;
+  readonly #told: Rarely;
   readonly #queue: Pending[] = [];
   readonly #sources = new WeakMap<Source, Buffer>();
   /** Those with something committed, oldest first. */
@@ -80,6 +86,7 @@ export class SegmentWriter {
 
   constructor(options: WriterOptions) {
     this.#options = options;
+    this.#told = new Rarely(options.log);
     this.#nextCommit = new Promise((resolve) => (this.#committed = resolve));
   }
 
@@ -137,8 +144,9 @@ export class SegmentWriter {
         for (const { resolve } of batch) resolve();
       } catch (cause) {
         const full = hasCode(cause, 'ENOSPC', 'EDQUOT', 'EFBIG');
-        const reason = cause instanceof Error ? cause.message : String(cause);
-        const error = new SpoolError(full ? 'full' : 'io', `the spool cannot be written: ${reason}`, { cause });
+        const error = new SpoolError(full ? 'full' : 'io', `the spool cannot be written: ${reasonOf(cause)}`, {
+          cause,
+        });
         // Those behind it too: a block must not overtake the one before it of its connection.
         for (const { reject } of [...batch, ...this.#queue.splice(0)]) reject(error);
       }
@@ -161,8 +169,9 @@ export class SegmentWriter {
     try {
       await this.#write(batch);
     } catch (error) {
-      this.#options.log.warn(
-        { err: error, directory: this.#options.directory },
+      this.#told.warn(
+        'commit',
+        { reason: reasonOf(error), directory: this.#options.directory },
         'a commit of the spool failed; it is tried again in a new segment',
       );
       await this.#cutOff();

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test, vi } from 'vitest';
 import { type Call, fault, type Verdict } from '../support/faulty-fs.ts';
+import { quiet } from '../support/log.ts';
 import { random } from '../support/random.ts';
 import { block, disk, drain, Machine, MemorySink, shipper, source } from '../support/spool.ts';
 
@@ -146,4 +147,17 @@ test('a write that is cut short by a full disk is written again as a whole, and 
     expect(outcome.acknowledged).toHaveLength(12);
     expect(outcome.found).toEqual(outcome.acknowledged);
   }
+});
+
+test('of a disk that stays full the log tells once in a while, in a line without a stack', async () => {
+  const fileSystem = await disk();
+  const warn = vi.fn();
+  await using spool = await new Machine().open(fileSystem, { log: { ...quiet, warn } });
+  fileSystem.before(({ op, path }) => (op === 'writev' ? fault('ENOSPC', op, path) : undefined));
+  for (let n = 0; n < 20; n += 1) await expect(spool.append(block(source('a'), 'x\n'))).rejects.toThrow('ENOSPC');
+  fileSystem.before(undefined);
+  const told = warn.mock.calls.filter(([, message]) => String(message).includes('a commit of the spool failed'));
+  expect(told.map(([fields]) => fields)).toEqual([
+    { reason: expect.stringContaining('ENOSPC'), directory: expect.any(String) },
+  ]);
 });

@@ -1,3 +1,4 @@
+import type { Log } from '../../ingest/log.ts';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Block, Source, StoredBlock } from '../../ingest/block.ts';
 import type { LogDocument } from '../../ingest/record.ts';
@@ -55,7 +56,10 @@ export class Machine {
     this.#held.clear();
   }
 
-  open(fileSystem: FaultyFileSystem, options: { maxSize?: number; segmentSize?: number } = {}): Promise<Spool> {
+  open(
+    fileSystem: FaultyFileSystem,
+    options: { maxSize?: number; segmentSize?: number; log?: Log } = {},
+  ): Promise<Spool> {
     return openSpool({
       directory: '/data/spool',
       fileSystem,
@@ -63,7 +67,7 @@ export class Machine {
       segmentSize: options.segmentSize ?? 1024,
       takeLock: this.takeLock,
       past: this.past,
-      log: silent,
+      log: options.log ?? silent,
     });
   }
 }
