@@ -9,15 +9,23 @@ const notice = 14 * 86_400_000;
 
 /** The certificates that the server shows, each for whom: whether they can be used, and until when. */
 export function certificateChecks({ http, ingest }: Config): Check[] {
-  const { listen, client_ca: clientCa, ...files } = ingest.syslog.tls;
-  const ofSyslog = listen === 'off' ? undefined : tlsFilesOf(files);
   const shown = [
     { name: 'certificate of HTTPS', files: tlsFilesOf(http.tls) },
-    { name: 'certificate of syslog', files: ofSyslog && { ...ofSyslog, ...(clientCa !== undefined && { clientCa }) } },
+    { name: 'certificate of syslog', files: filesOfListener(ingest.syslog.tls) },
+    { name: 'certificate of forward', files: filesOfListener(ingest.forward.tls) },
   ];
   return shown.flatMap(({ name, files }) =>
     files === undefined ? [] : [{ name, look: () => lookAtCertificate(files) }],
   );
+}
+
+function filesOfListener({
+  listen,
+  client_ca: clientCa,
+  ...its
+}: Config['ingest']['syslog']['tls']): CertificateFiles | undefined {
+  const files = listen === 'off' ? undefined : tlsFilesOf(its);
+  return files && { ...files, ...(clientCa !== undefined && { clientCa }) };
 }
 
 async function lookAtCertificate(files: CertificateFiles): Promise<Finding> {

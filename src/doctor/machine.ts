@@ -71,7 +71,7 @@ async function lookAtUsers({ auth, data, http }: Config): Promise<Finding> {
   }
   const { users, bad } = parseHtpasswd(content);
   if (users.size === 0) return failed(`${file} has no line with a bcrypt hash`, `make a user: ${makeUser}`);
-  if (bad.length === 0) return ok(`${file} has ${users.size} users`);
+  if (bad.length === 0) return ok(`${file} has ${users.size} user${users.size === 1 ? '' : 's'}`);
   const mend = 'set these passwords again: shiplog htpasswd NAME';
   return failed(`${file}: lines that are not taken, for they have no bcrypt hash: ${bad.join(', ')}`, mend);
 }

@@ -1,4 +1,6 @@
 import { chmod, mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
@@ -31,8 +33,9 @@ async function folder(): Promise<string> {
 
 const away = { SHIPLOG_URL: 'http://127.0.0.1:9' };
 
+const certificates = resolve(import.meta.dirname, '../support/certificates');
+
 describe('with a server that runs', () => {
-  const certificates = resolve(import.meta.dirname, '../support/certificates');
   let server: Server;
   let sockets: string;
   let env: NodeJS.ProcessEnv;
@@ -87,6 +90,49 @@ describe('with a server that runs', () => {
     });
     expect(checks.get('syslog over UDP')?.status).toBe('ok');
   });
+});
+
+test('a server whose clock is another is told', async () => {
+  let off = 0;
+  const answering = createServer((_, answer) => {
+    answer.setHeader('Date', new Date(Date.now() + off).toUTCString()).end('{"status":"ok"}');
+  }).listen(0, '127.0.0.1');
+  await once(answering, 'listening');
+  onTestFinished(() => void answering.close());
+  const place = answering.address();
+  const url = `http://127.0.0.1:${typeof place === 'object' ? place?.port : ''}`;
+  const quiet = { SHIPLOG_INGEST_SYSLOG_TCP: 'off', SHIPLOG_INGEST_SYSLOG_UDP: 'off' };
+  const server = async (): Promise<Result | undefined> =>
+    (await look({ SHIPLOG_URL: url, SHIPLOG_DATA: await folder(), ...quiet })).checks.get('server');
+  expect(await server()).toMatchObject({ status: 'ok' });
+  off = 90_000;
+  expect(await server()).toMatchObject({
+    status: 'failed',
+    found: expect.stringMatching(/^its clock is (?:8\d|9\d) s ahead of this machine's$/),
+    mend: expect.stringContaining('NTP'),
+  });
+  off = -90_000;
+  expect(await server()).toMatchObject({ found: expect.stringMatching(/ s behind this machine's$/) });
+});
+
+test('syslog over TLS that asks for a certificate is not tried, and it says so; each certificate is looked at', async () => {
+  const pem = (name: string): string => join(certificates, name);
+  await using server = await startServer({
+    SHIPLOG_INGEST_SYSLOG_TLS_LISTEN: `127.0.0.1:${await freePort()}`,
+    SHIPLOG_INGEST_SYSLOG_TLS_CERT: pem('server.pem'),
+    SHIPLOG_INGEST_SYSLOG_TLS_KEY: pem('server.key'),
+    SHIPLOG_INGEST_SYSLOG_TLS_CLIENT_CA: pem('ca.pem'),
+    SHIPLOG_INGEST_FORWARD_TLS_LISTEN: `127.0.0.1:${await freePort()}`,
+    SHIPLOG_INGEST_FORWARD_TLS_CERT: pem('server.pem'),
+    SHIPLOG_INGEST_FORWARD_TLS_KEY: pem('server.key'),
+  });
+  const { checks } = await look(server.env);
+  expect(checks.get('syslog over TLS')).toMatchObject({
+    status: 'skipped',
+    found: expect.stringContaining('client_ca'),
+  });
+  for (const name of ['certificate of syslog', 'certificate of forward'])
+    expect(checks.get(name), name).toMatchObject({ found: expect.stringContaining('valid until') });
 });
 
 test('a line that is sent and not taken is told', async () => {
@@ -164,7 +210,7 @@ describe('users', () => {
   test('the file is read, and lines that are not taken are named', async () => {
     const data = await folder();
     await writeFile(join(data, 'htpasswd'), userLine('ann', 'pw'));
-    expect(await users(data)).toMatchObject({ status: 'ok', found: expect.stringContaining('has 1 users') });
+    expect(await users(data)).toMatchObject({ status: 'ok', found: expect.stringMatching(/has 1 user$/) });
     await writeFile(join(data, 'htpasswd'), `${userLine('ann', 'pw')}bob:$apr1$x\n`);
     expect(await users(data)).toMatchObject({ status: 'failed', found: expect.stringMatching(/: 2$/) });
     await writeFile(join(data, 'htpasswd'), 'bob:$apr1$x\n');
