@@ -10,7 +10,13 @@ let docker: Docker;
 beforeAll(async () => {
   docker = await startDocker({ storageDriver: 'overlay2' });
   await machineImages.node(docker, 'node:24-slim');
-  await docker.cli(['build', '--network=host', '--build-arg=REVISION=abc', '--tag=shiplog', resolve(import.meta.dirname, '../..')]);
+  await docker.cli([
+    'build',
+    '--network=host',
+    '--build-arg=REVISION=abc',
+    '--tag=shiplog',
+    resolve(import.meta.dirname, '../..'),
+  ]);
 }, 600_000);
 afterAll(() => docker?.[Symbol.asyncDispose]());
 
