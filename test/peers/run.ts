@@ -29,6 +29,8 @@ const peers: ReadonlyMap<string, readonly string[]> = new Map([
   ['helm', []],
   ['cosign', []],
   ['faketime', ['libfaketime']],
+  ['compose', []],
+  ['machine-images', ['nginx-light', 'libnginx-mod-stream', 'busybox-static']],
   ['nginx', ['nginx-light', 'libnginx-mod-stream']],
   ['senders', ['rsyslog', 'rsyslog-openssl', 'nginx-light', 'haproxy', 'python3', 'bsdutils']],
   // What it is linked to; it cannot be installed beside rsyslog.
