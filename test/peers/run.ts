@@ -30,6 +30,7 @@ const peers: ReadonlyMap<string, readonly string[]> = new Map([
   ['cosign', []],
   ['faketime', ['libfaketime']],
   ['compose', []],
+  ['systemd', ['systemd']],
   ['machine-images', ['nginx-light', 'libnginx-mod-stream', 'busybox-static']],
   ['nginx', ['nginx-light', 'libnginx-mod-stream']],
   ['senders', ['rsyslog', 'rsyslog-openssl', 'nginx-light', 'haproxy', 'python3', 'bsdutils']],
