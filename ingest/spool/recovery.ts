@@ -1,6 +1,6 @@
 import type { FileSystem } from './file-system.ts';
 import { readAt } from './reader.ts';
-import { decodeHeader, headerLength, type SegmentHeader, segmentName, segmentNumber } from './segment.ts';
+import { headerLength, recoverHeader, type SegmentHeader, segmentName, segmentNumber } from './segment.ts';
 import type { WrittenSegment } from './writer.ts';
 
 /** What a dead process left in a directory. */
@@ -24,7 +24,7 @@ export async function inspectSegments(fileSystem: FileSystem, directory: string)
   for (const number of numbers.toSorted((a, b) => b - a)) {
     const name = segmentName(number);
     const { size } = await fileSystem.stat(`${directory}/${name}`);
-    const header = decodeHeader(await readStart(fileSystem, `${directory}/${name}`));
+    const header = recoverHeader(await readStart(fileSystem, `${directory}/${name}`));
     if (successor !== undefined && number > (successor.predecessor?.number ?? 0)) {
       remains.empty.push(name);
       continue;

@@ -14,7 +14,7 @@
  *     32 16  id of the predecessor, or zeros
  *     48  8  how many bytes of the predecessor are valid
  *     56  4  number of the predecessor, or 0
- *     60  4  CRC-32 of the 60 bytes before
+ *     60  4  CRC-32 of the 60 bytes before; by it one bit that flipped is found
  *
  * The predecessor is the last segment that had something committed. What lies in it beyond its valid length was never
  * committed, and was written again here; and so was all that lies in segments numbered between the two.
@@ -103,6 +103,19 @@ export function decodeHeader(bytes: Buffer): SegmentHeader | undefined {
   if (number === 0) return own;
   const predecessor = { number, id: bytes.toString('hex', 32, 48), length: Number(bytes.readBigUInt64LE(48)) };
   return { ...own, predecessor };
+}
+
+/** Reads a header in which one bit may have flipped, which its check sum tells; undefined: more is damaged. */
+export function recoverHeader(bytes: Buffer): SegmentHeader | undefined {
+  const header = decodeHeader(bytes);
+  if (header !== undefined) return header;
+  for (let bit = 0; bit < 8 * headerLength; bit += 1) {
+    const mended = Buffer.from(bytes.subarray(0, headerLength));
+    mended[bit >> 3] = (mended[bit >> 3] ?? 0) ^ (1 << (bit & 7));
+    const found = decodeHeader(mended);
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }
 
 /** What the check sums of a segment's blocks start from. */

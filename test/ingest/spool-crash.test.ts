@@ -231,6 +231,21 @@ describe('damage', () => {
     }
   });
 
+  test('whatever bit of a header flips, nothing is missing', async () => {
+    const draw = random(6);
+    for (let at = 0; at < 64; at += 1) {
+      const { fileSystem, machine, path } = await remains(1, 2);
+      const byte = fileSystem.files().get(path)?.[at] ?? 0;
+      await overwrite(fileSystem, path, at, Buffer.from([byte ^ (1 << draw.int(8))]));
+      const spool = await machine.open(fileSystem);
+      const sink = new MemorySink();
+      await drain(spool, shipper(sink));
+      expect(sink.messages, `byte ${at}`).toEqual(['000', '001']);
+      expect(spool.totals).toMatchObject({ quarantinedBytes: 0, unreadBytes: 0 });
+      await spool[Symbol.asyncDispose]();
+    }
+  });
+
   test('a damaged header costs its segment, whose bytes are kept', async () => {
     const { fileSystem, machine, path } = await remains();
     await overwrite(fileSystem, path, 10, Buffer.from([1, 2, 3]));
