@@ -91,6 +91,28 @@ test.each(['writev', 'datasync', 'dirsync'])(
   },
 );
 
+test('what a failed sync left, and could not be cut off, is not found a second time after a kill', async () => {
+  const fileSystem = await disk();
+  const machine = new Machine();
+  const spool = await machine.open(fileSystem, { segmentSize: 1 << 20 });
+  await spool.append(block(source('a'), 'first\n'));
+  let fails = true;
+  fileSystem.before(({ op, path }) => {
+    if (op === 'truncate') return fault('EIO', op, path);
+    if (op !== 'datasync' || !fails) return undefined;
+    fails = false;
+    return fault('EIO', op, path);
+  });
+  await spool.append(block(source('a'), 'second\n'));
+  const next = fileSystem.kill();
+  machine.processDied();
+  const again = await machine.open(next);
+  const sink = new MemorySink();
+  await drain(again, shipper(sink));
+  expect(sink.messages).toEqual(['first', 'second']);
+  await again[Symbol.asyncDispose]();
+});
+
 test('what was acknowledged after a failed sync survives a power cut: that file is never believed again', async () => {
   const { calls } = await run(() => undefined);
   for (let at = 1; at <= calls; at += 1) {
