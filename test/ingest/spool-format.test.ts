@@ -15,8 +15,9 @@ import {
   encodeSource,
 } from '../../ingest/spool/segment.ts';
 import { openSpool } from '../../ingest/spool/spool.ts';
+import { SegmentWriter } from '../../ingest/spool/writer.ts';
 import { decodeSpool } from '../support/spool-decoder.ts';
-import { block, drain, MemorySink, shipper, silent, source } from '../support/spool.ts';
+import { block, disk, drain, MemorySink, shipper, silent, source } from '../support/spool.ts';
 
 async function folder(): Promise<AsyncDisposable & { path: string }> {
   const path = await mkdtemp(join(tmpdir(), 'shiplog-spool-'));
@@ -73,6 +74,24 @@ test('a decoder that knows the documented format alone finds what was appended, 
   expect(sink.messages).toHaveLength(500);
   await spool[Symbol.asyncDispose]();
   expect(await readdir(`${data.path}/spool`)).toEqual(['ledger.db']);
+});
+
+test('sequences go on where the segment before ended, though the clock went back', async () => {
+  const fileSystem = await disk();
+  await fileSystem.mkdir('/data/spool', { recursive: true });
+  let clock = 1_000_000;
+  const writer = new SegmentWriter({
+    directory: '/data/spool',
+    fileSystem,
+    segmentSize: 1,
+    log: silent,
+    now: () => (clock -= 1000),
+  });
+  for (const text of ['one\n', 'two\n', 'three\n']) await writer.append(block(source('a'), text));
+  const segments = writer.segments.map(({ identity: { base }, length }) => ({ base, end: base + length }));
+  expect(segments).toHaveLength(3);
+  expect(segments.slice(1).map(({ base }) => base)).toEqual(segments.slice(0, -1).map(({ end }) => end));
+  await writer.close();
 });
 
 test('a lock has one holder among processes, and is free once its holder was killed', async () => {
