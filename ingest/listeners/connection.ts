@@ -82,6 +82,10 @@ export class Connection {
     return this.#framer.held;
   }
 
+  get ending(): boolean {
+    return this.#ended;
+  }
+
   /** Cuts the unfinished frame, to free its memory. */
   cut(): void {
     this.#send(this.#framer.cut());

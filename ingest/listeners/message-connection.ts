@@ -61,6 +61,10 @@ export class MessageConnection implements StreamConnection {
     return this.#protocol.held;
   }
 
+  get ending(): boolean {
+    return this.#options.socket.destroyed;
+  }
+
   /** Too much is unfinished in all: whoever sends here must begin anew. */
   cut(): void {
     this.#options.onRefused('too much is unfinished at once');

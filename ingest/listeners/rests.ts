@@ -2,6 +2,8 @@
 export interface Holder {
   /** Bytes of memory of it. */
   readonly held: number;
+  /** It takes nothing more, and frees its memory as soon as what it brought is kept: cutting it is of no use. */
+  readonly ending: boolean;
   /** Cuts it, to free its memory. */
   cut(): void;
 }
@@ -32,7 +34,7 @@ export class Rests {
     if (change <= 0) return;
     while (this.#held > this.#limit) {
       const before = this.#held;
-      const [first, ...others] = this.#holders;
+      const [first, ...others] = [...this.#holders].filter(({ ending }) => !ending);
       if (first === undefined) return;
       others.reduce((largest, other) => (other.held > largest.held ? other : largest), first).cut();
       if (this.#held >= before) return;

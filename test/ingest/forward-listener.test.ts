@@ -210,6 +210,23 @@ test('of too much that is unfinished at once the largest goes, and the others st
   small.destroy();
 });
 
+test('where the largest waits for others and cannot be freed yet, the next one goes too', async () => {
+  const spool = new FakeSpool();
+  await using listener = await forward(spool, { restBudget: 8_000_000, windowBudget: 1000 });
+  const [first, waiting, large] = [await client(listener), await client(listener), await client(listener)];
+  spool.fill();
+  const bytes = (count: number): Promise<void> => until(() => expect(listener.counters['bytes']).toBe(count));
+  const small = pack(['tag', packed('x'.repeat(2000)), {}]);
+  first.write(small);
+  await bytes(small.length);
+  const whole = pack(['tag', packed('y'.repeat(5_500_000)), {}]);
+  waiting.write(whole);
+  await bytes(small.length + whole.length);
+  large.write(whole.subarray(0, 3_900_000));
+  await closed(large);
+  spool.empty();
+});
+
 test('of what a few KiB become by inflation only some is in memory until it is durable', async () => {
   const message = pack(['tag', gzipSync(packed('0'.repeat(1_000_000))), { chunk: 'c', compressed: 'gzip' }]);
   const context = {
