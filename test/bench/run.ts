@@ -12,10 +12,11 @@ import { formatMachine, thisMachine } from './frame/machine.ts';
 import { format, formatOutcome } from './frame/print.ts';
 import { keepResults } from './frame/results.ts';
 import { runBench } from './frame/run-bench.ts';
+import { logBenches, rsyslogConfigurations } from './logs/benches.ts';
 import { registryBenches } from './registry/benches.ts';
 
 /** All that there is; the order is that of the chart. */
-const benches: readonly Bench[] = [...registryBenches];
+const benches: readonly Bench[] = [...registryBenches, ...logBenches];
 
 const names = process.argv.slice(2);
 const wanted = benches.filter(({ name }) => names.length === 0 || names.some((start) => name.startsWith(start)));
@@ -29,6 +30,7 @@ if (wanted.length === 0) {
 const machine = thisMachine();
 const commit = execFileSync('git', ['describe', '--always', '--dirty'], { cwd: import.meta.dirname, encoding: 'utf8' });
 console.log(`${formatMachine(machine)}\nshiplog ${commit}`);
+if (wanted.some((bench) => logBenches.includes(bench))) console.log(rsyslogConfigurations());
 const results: Result[] = [];
 for (const bench of wanted) {
   const result = await runBench(bench);

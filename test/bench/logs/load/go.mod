@@ -1,0 +1,3 @@
+module shiplog/bench/logs
+
+go 1.24

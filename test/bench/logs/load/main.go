@@ -1,0 +1,148 @@
+// The load of the log benchmarks: sends syslog lines over TCP or UDP as fast as they are taken, and is the sink that the
+// documents go to.
+//
+//	load -listen 127.0.0.1:9200
+//
+// It answers one request of its own, which sends and waits until the sink has every document:
+// POST /_bench/send?network=tcp&to=ADDRESS&lines=1000000. The result is a line of JSON. With `wait=false` it ends when the
+// lines are sent and the connections closed; with `rate`, lines a second, it does not send faster.
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// result is what a load did. Times in seconds.
+type result struct {
+	Operations int64   `json:"operations"`
+	Bytes      int64   `json:"bytes"`
+	Seconds    float64 `json:"seconds"`
+	// Sent is when the last line was sent.
+	Sent float64 `json:"sent"`
+	// CPU is what sender and sink used while the clock ran.
+	CPU float64 `json:"cpu"`
+}
+
+func main() {
+	address := flag.String("listen", "", "where the sink listens")
+	flag.Parse()
+	made := newLines()
+	sink := &sink{lines: made, changed: make(chan struct{}, 1)}
+	mux := http.NewServeMux()
+	mux.Handle("/", sink)
+	mux.HandleFunc("/_bench/send", func(response http.ResponseWriter, request *http.Request) {
+		done, err := send(made, sink, request)
+		if err != nil {
+			http.Error(response, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		json.NewEncoder(response).Encode(done)
+	})
+	if err := http.ListenAndServe(*address, mux); err != nil {
+		fmt.Fprintln(os.Stderr, "load:", err)
+		os.Exit(1)
+	}
+}
+
+func send(made *lines, sink *sink, request *http.Request) (result, error) {
+	query := request.URL.Query()
+	count, err := strconv.Atoi(query.Get("lines"))
+	if err != nil {
+		return result{}, err
+	}
+	rate, _ := strconv.Atoi(query.Get("rate"))
+	network, wait := query.Get("network"), query.Get("wait") != "false"
+	before := sink.documents.Load()
+	var group sync.WaitGroup
+	errs := make([]error, connections)
+	sizes := make([]int64, connections)
+	conns := make([]net.Conn, connections)
+	for i := range conns {
+		conn, err := net.Dial(network, query.Get("to"))
+		if err != nil {
+			return result{}, err
+		}
+		defer conn.Close()
+		conns[i] = conn
+	}
+	cpu, start := cpuTime(), time.Now()
+	for i, conn := range conns {
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			sizes[i], errs[i] = sendTo(conn, made.sent[i], count/connections, network == "tcp", rate/connections)
+		}()
+	}
+	group.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return result{}, err
+		}
+	}
+	sent := time.Since(start)
+	total := int64(count / connections * connections)
+	for wait && sink.documents.Load()-before < total {
+		select {
+		case <-sink.changed:
+		case <-time.After(30 * time.Second):
+			return result{}, fmt.Errorf("only %d of %d documents came", sink.documents.Load()-before, total)
+		}
+	}
+	took, used := time.Since(start), cpuTime()-cpu
+	if err := sink.failure.Load(); err != nil {
+		return result{}, *err
+	}
+	var bytes int64
+	for _, size := range sizes {
+		bytes += size
+	}
+	return result{Operations: total, Bytes: bytes, Seconds: took.Seconds(), Sent: sent.Seconds(), CPU: used.Seconds()}, nil
+}
+
+// sendTo sends lines, many in one write over TCP, one in a datagram over UDP.
+func sendTo(conn net.Conn, lines [][]byte, count int, stream bool, rate int) (int64, error) {
+	const most = 64 << 10
+	var size int64
+	buffer := make([]byte, 0, most+4096)
+	start := time.Now()
+	for i := range count {
+		line := lines[i%len(lines)]
+		if !stream {
+			size += int64(len(line))
+			if _, err := conn.Write(line); err != nil {
+				return size, err
+			}
+			if rate > 0 && i%64 == 0 {
+				time.Sleep(time.Until(start.Add(time.Duration(i) * time.Second / time.Duration(rate))))
+			}
+			continue
+		}
+		buffer = append(buffer, line...)
+		if len(buffer) >= most || i == count-1 {
+			if _, err := conn.Write(buffer); err != nil {
+				return size, err
+			}
+			size += int64(len(buffer))
+			buffer = buffer[:0]
+		}
+	}
+	return size, nil
+}
+
+// cpuTime is what this process has used so far.
+func cpuTime() time.Duration {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		return 0
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}

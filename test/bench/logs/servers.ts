@@ -1,0 +1,113 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from '../../support/server.ts';
+import { goProgram } from '../load.ts';
+import { type Queue, rsyslogConfiguration, rsyslogd } from './rsyslog.ts';
+
+/** What load/ did; load/main.go tells of each field. */
+export interface Sent {
+  readonly operations: number;
+  readonly bytes: number;
+  readonly seconds: number;
+  readonly sent: number;
+  readonly cpu: number;
+}
+
+/** A server that takes lines, with a sink of its own. */
+export interface LogServer extends AsyncDisposable {
+  readonly pid: () => number | undefined;
+  /** Its folder, on a disk. */
+  readonly folder: string;
+  /** Has so many lines sent; waits until all are in the sink. @throws where one is not, or is not what was sent */
+  send(lines: number): Promise<Sent>;
+}
+
+/** A program, and its arguments and environment on ports of its own. */
+interface Program {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+}
+
+const main = resolve(import.meta.dirname, '../../../src/main.ts');
+
+/** shiplog as it is by default: each line is synced before it is delivered; its documents go to the sink as to Elasticsearch. */
+export function shiplog(): Promise<LogServer> {
+  return start(async (folder, port, sink) => ({
+    command: process.execPath,
+    args: [main],
+    env: {
+      SHIPLOG_DATA: join(folder, 'data'),
+      SHIPLOG_HTTP_LISTEN: `127.0.0.1:${await freePort()}`,
+      SHIPLOG_INGEST_SYSLOG_TCP: `127.0.0.1:${port}`,
+      SHIPLOG_INGEST_SYSLOG_UDP: 'off',
+      SHIPLOG_LOGS_SINK: 'elasticsearch',
+      SHIPLOG_LOGS_ELASTICSEARCH_NODES: `http://127.0.0.1:${sink}`,
+    },
+  }));
+}
+
+/** rsyslog with a queue. */
+export function rsyslog(queue: Queue): Promise<LogServer> {
+  return start(async (folder, port, sink) => {
+    const config = join(folder, 'rsyslog.conf');
+    await writeFile(config, rsyslogConfiguration(queue, folder, port, sink));
+    return { command: await rsyslogd(), args: ['-n', '-f', config, '-i', join(folder, 'pid')], env: {} };
+  });
+}
+
+async function start(configure: (folder: string, port: number, sink: number) => Promise<Program>): Promise<LogServer> {
+  await using stack = new AsyncDisposableStack();
+  const folder = await mkdtemp(join(tmpdir(), 'shiplog-bench-'));
+  stack.defer(() => rm(folder, { recursive: true }));
+  const [port, sink] = [await freePort(), await freePort()];
+  const output = stack.use(await open(join(folder, 'output'), 'w'));
+  const written = async (): Promise<string> => (await readFile(join(folder, 'output'), 'utf8')).slice(-2000);
+  const run = async ({ command, args, env }: Program, ready: number): Promise<ChildProcess> => {
+    const child = spawn(command, args, { env, stdio: ['ignore', output.fd, output.fd] });
+    await once(child, 'spawn');
+    stack.defer(() => end(child));
+    for (let attempt = 0; !(await answers(ready)); attempt += 1) {
+      if (attempt > 3000 || child.exitCode !== null) throw new Error(`${command} did not start:\n${await written()}`);
+      await sleep(20);
+    }
+    return child;
+  };
+  const load = await goProgram(join(import.meta.dirname, 'load'));
+  await run({ command: load, args: ['-listen', `127.0.0.1:${sink}`], env: {} }, sink);
+  const child = await run(await configure(folder, port, sink), port);
+  const parts = stack.move();
+  return {
+    pid: () => child.pid,
+    folder,
+    async send(lines) {
+      const query = `network=tcp&to=127.0.0.1:${port}&lines=${lines}`;
+      const answer = await fetch(`http://127.0.0.1:${sink}/_bench/send?${query}`, { method: 'POST' });
+      const text = await answer.text();
+      if (!answer.ok) throw new Error(`${text.trim()}:\n${await written()}`);
+      return JSON.parse(text);
+    },
+    [Symbol.asyncDispose]: () => parts.disposeAsync(),
+  };
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exit = once(child, 'exit');
+  child.kill('SIGTERM');
+  const timer = setTimeout(() => child.kill('SIGKILL'), 20_000);
+  await exit;
+  clearTimeout(timer);
+}
+
+function answers(port: number): Promise<boolean> {
+  const { promise, resolve: settle } = Promise.withResolvers<boolean>();
+  const socket = connect(port, '127.0.0.1', () => settle(true));
+  socket.on('error', () => settle(false));
+  return promise.finally(() => socket.destroy());
+}
