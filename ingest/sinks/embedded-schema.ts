@@ -6,7 +6,9 @@ import { longestKeyword } from '../query/fields.ts';
 import { valuesAt } from '../query/values.ts';
 
 /**
- * One file a day, `<data>/logs/2026-11-24.db`, chosen by the receipt's time (UTC), so that a retry meets the same file.
+ * The files of a day, chosen by the receipt's time (UTC): `<data>/logs/2026-11-24.db`, and once that has the size of a piece
+ * `2026-11-24.2.db`, and so on. Only the last is added to. A retry meets the day of before: before anything is added, it is
+ * looked for in all pieces of its day.
  *
  *     documents  key       time order: (`@timestamp` in ms << 21) + a number, so that the newest are read off its end
  *                id        unique: a second delivery is ignored
@@ -60,16 +62,26 @@ export function timeOf(key: bigint): number {
 /** A day, in ms. */
 export const dayLength = 86_400_000;
 
-/** The file of a day, counted from 1970 in UTC. */
-export function fileOf(day: number): string {
-  return `${new Date(day * dayLength).toISOString().slice(0, 10)}.db`;
+/** A piece of a day, which is counted from 1970 in UTC; pieces are from 1 on. */
+export function fileOf(day: number, piece: number): string {
+  return `${new Date(day * dayLength).toISOString().slice(0, 10)}${piece === 1 ? '' : `.${piece}`}.db`;
+}
+
+/** Which piece of its day a file is; undefined: it is none. */
+export function pieceOf(name: string): number | undefined {
+  const [found, piece = '1'] = /^\d{4}-\d\d-\d\d(?:\.([1-9]\d{0,8}))?\.db$/.exec(name) ?? [];
+  return found === undefined ? undefined : Number(piece);
 }
 
 /** The day files of a directory, oldest first. */
 export function dayFiles(directory: string): string[] {
   return readdirSync(directory)
-    .filter((name) => /^\d{4}-\d\d-\d\d\.db$/.test(name))
-    .toSorted();
+    .flatMap((name) => {
+      const piece = pieceOf(name);
+      return piece === undefined ? [] : [{ name, day: name.slice(0, 10), piece }];
+    })
+    .toSorted((a, b) => a.day.localeCompare(b.day) || a.piece - b.piece)
+    .map(({ name }) => name);
 }
 
 /** Opens a day file to write, and makes it if need be; its name is durable before it returns. */

@@ -9,7 +9,9 @@ import {
   factsOf,
   fileOf,
   firstKey,
+  openForReading,
   openForWriting,
+  pieceOf,
   syncDirectory,
   timeOf,
 } from './embedded-schema.ts';
@@ -25,9 +27,9 @@ export interface Row {
   readonly json: string;
 }
 
-/** What the writer is asked. `sweep`: `before` in ms since 1970, `maxSize` in bytes; it answers what it deleted. */
+/** What the writer is asked. `deliver`: a file of `pieceSize` bytes is added to no more. `sweep`: `before` in ms since 1970, `maxSize` in bytes; it answers what it deleted. */
 export type WriterRequest =
-  | { readonly kind: 'deliver'; readonly directory: string; readonly rows: readonly Row[] }
+  | { readonly kind: 'deliver'; readonly directory: string; readonly rows: readonly Row[]; readonly pieceSize: number }
   | { readonly kind: 'sweep'; readonly directory: string; readonly before?: number; readonly maxSize?: number }
   | { readonly kind: 'close' };
 
@@ -48,7 +50,7 @@ serve(answer);
 function answer(request: WriterRequest): Outcome[] | SweptFile[] {
   switch (request.kind) {
     case 'deliver':
-      return deliver(request.directory, request.rows);
+      return deliver(request);
     case 'sweep':
       return sweep(request);
     case 'close':
@@ -58,12 +60,14 @@ function answer(request: WriterRequest): Outcome[] | SweptFile[] {
   }
 }
 
-function deliver(directory: string, rows: readonly Row[]): Outcome[] {
+function deliver({ directory, rows, pieceSize }: Extract<WriterRequest, { kind: 'deliver' }>): Outcome[] {
   const outcomes: Outcome[] = rows.map(() => ({ status: 'duplicate' }));
   const entries = rows.map((row, index) => ({ row, index }));
   const days = Map.groupBy(entries, ({ row }) => Math.floor(row.createdAt / (dayLength * 1000)));
   for (const [day, entries] of days) {
-    for (const [index, outcome] of insert(directory, fileOf(day), entries)) outcomes[index] = outcome;
+    const { name, earlier } = place(directory, day, pieceSize);
+    const unknown = earlier.reduce((left, piece) => withoutThoseOf(directory, piece, left), entries);
+    for (const [index, outcome] of insert(directory, name, unknown)) outcomes[index] = outcome;
   }
   return outcomes;
 }
@@ -71,6 +75,31 @@ function deliver(directory: string, rows: readonly Row[]): Outcome[] {
 interface Entry {
   readonly index: number;
   readonly row: Row;
+}
+
+/** Where documents of a day go, and where some may be already. */
+function place(directory: string, day: number, pieceSize: number): { name: string; earlier: readonly string[] } {
+  const first = fileOf(day, 1);
+  const pieces = dayFiles(directory).filter((name) => name.slice(0, 10) === first.slice(0, 10));
+  const last = pieces.at(-1);
+  if (last === undefined) return { name: first, earlier: [] };
+  if (dayFile(directory, last).size < pieceSize) return { name: last, earlier: pieces.slice(0, -1) };
+  // Its log is written back and removed.
+  forget(last);
+  return { name: fileOf(day, (pieceOf(last) ?? 1) + 1), earlier: pieces };
+}
+
+/**
+ * What an earlier piece does not have. An id comes again only from whoever read the same spool after the one that delivered
+ * it, so nobody adds it meanwhile.
+ */
+function withoutThoseOf(directory: string, piece: string, entries: Entry[]): Entry[] {
+  using database = openForReading(directory, piece);
+  const greatest = database?.prepare('SELECT max(id) AS id FROM documents').get()?.['id'];
+  if (database === undefined || typeof greatest !== 'string') return entries;
+  const known = database.prepare('SELECT 1 FROM documents WHERE id = ?');
+  // Most are new, and ids are in the order of time.
+  return entries.filter(({ row }) => row.id > greatest || known.get(row.id) === undefined);
 }
 
 /** Outcomes by index; what is not named was there. A file that another process deleted is made again, once. */
@@ -115,6 +144,7 @@ class DayFile {
   readonly #countSource: StatementSync;
   readonly #lastKey: StatementSync;
   readonly #insertArrivals: StatementSync;
+  readonly #size: StatementSync;
 
   constructor(directory: string, name: string) {
     this.#path = join(directory, name);
@@ -131,6 +161,7 @@ class DayFile {
     this.#countSource = database.prepare('UPDATE sources SET documents = documents + ? WHERE source = ?');
     this.#lastKey = database.prepare('SELECT max(key) AS key FROM documents WHERE key < ?');
     this.#lastKey.setReadBigInts(true);
+    this.#size = database.prepare('SELECT page_count * page_size AS size FROM pragma_page_count, pragma_page_size');
     this.#insertArrivals = database.prepare('INSERT INTO arrivals (at, first, last) VALUES (?, ?, ?)');
   }
 
@@ -206,6 +237,11 @@ class DayFile {
     if (this.#sources.size >= 100_000) this.#sources.clear();
     this.#sources.set(facts, source);
     return source;
+  }
+
+  /** Bytes, with those that are only in its log so far. */
+  get size(): number {
+    return Number(this.#size.get()?.['size']);
   }
 
   close(): void {

@@ -14,14 +14,16 @@ import { SinkError, type Outcome, type Sink, type SinkDocument } from './sink.ts
 export interface EmbeddedOptions {
   /** `<data>/logs`; made if need be. */
   readonly directory: string;
-  /** How long a day's file is kept after the end of its day, in ms. Absent: for ever. */
+  /** How long a day's files are kept after the end of its day, in ms. Absent: for ever. */
   readonly retention?: number;
   /** Bytes of all files; beyond it the oldest are deleted. Absent: no bound. */
   readonly maxSize?: number;
+  /** Bytes of a file from which on its day goes on in another. An eighth of `maxSize`, 8 MiB at least. */
+  readonly pieceSize?: number;
   readonly log: Log;
 }
 
-/** The embedded store: the sink, and its housekeeping, which it also does by itself each minute. */
+/** The embedded store: the sink, and its housekeeping, which it also does by itself, each minute and as it fills. */
 export interface EmbeddedSink extends Sink {
   /** Ends the files that retention or the bound on size no longer allows. `now` in ms since 1970. */
   sweep(now?: number): Promise<readonly SweptFile[]>;
@@ -31,6 +33,8 @@ const readingThreads = 2;
 /** After so many ms a search answers with what it has, and a count fails. */
 const readingTime = 10_000;
 const sweepEvery = 60_000;
+/** The least size of a piece of a day, in bytes. */
+const leastPiece = 8 * 1024 * 1024;
 
 /** Opens the store of day files that `embedded-schema.ts` draws: one thread writes, others read. */
 export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedSink> {
@@ -56,19 +60,26 @@ class Embedded implements EmbeddedSink {
     () => new WorkerClient<ReaderRequest, ReaderAnswer>(new URL('./embedded-reader.ts', import.meta.url)),
   );
   readonly #timer: NodeJS.Timeout;
+  readonly #pieceSize: number;
+  /** Bytes of JSON that were stored since the last look at what may be deleted. */
+  #unswept = 0;
 
   constructor(options: EmbeddedOptions) {
     this.#options = options;
-    this.#timer = setInterval(() => {
-      this.sweep().catch((error: unknown) => this.#options.log.error({ err: error }, 'old log files were not deleted'));
-    }, sweepEvery).unref();
+    const { maxSize = Infinity, pieceSize = Math.max(maxSize / 8, leastPiece) } = options;
+    this.#pieceSize = pieceSize;
+    this.#timer = setInterval(() => this.#sweepSoon(), sweepEvery).unref();
   }
 
   async deliver(documents: readonly SinkDocument[], signal: AbortSignal): Promise<Outcome[]> {
     const rows = documents.map(({ record: { id, timestamp, createdAt, sequence }, json }) => {
       return { id, timestamp, createdAt, sequence, json };
     });
-    const answer = await this.#writer.ask({ kind: 'deliver', directory: this.#options.directory, rows }, signal);
+    const { directory } = this.#options;
+    const answer = await this.#writer.ask({ kind: 'deliver', directory, rows, pieceSize: this.#pieceSize }, signal);
+    this.#unswept += rows.reduce((sum, { json }) => sum + json.length, 0);
+    // With its index a document takes up to twice as much.
+    if (this.#unswept > this.#pieceSize / 2) this.#sweepSoon();
     return answer.filter((item) => 'status' in item);
   }
 
@@ -107,8 +118,13 @@ class Embedded implements EmbeddedSink {
     return reader.ask(request, signal);
   }
 
+  #sweepSoon(): void {
+    this.sweep().catch((error: unknown) => this.#options.log.error({ err: error }, 'old log files were not deleted'));
+  }
+
   async sweep(now: number = Date.now()): Promise<readonly SweptFile[]> {
     const { directory, retention, maxSize, log } = this.#options;
+    this.#unswept = 0;
     const answer = await this.#writer.ask({
       kind: 'sweep',
       directory,

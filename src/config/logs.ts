@@ -32,7 +32,9 @@ export function logs(base: string) {
       embedded: z
         .strictObject({
           retention: duration.prefault('7d').describe('How long records are kept.'),
-          max_size: size.prefault('10GiB').describe('Beyond it the oldest days go.'),
+          max_size: size
+            .prefault('10GiB')
+            .describe('Beyond it the oldest files go; a day has several when it is large.'),
         })
         .prefault({}),
       elasticsearch: elasticsearch(base),

@@ -243,6 +243,54 @@ test('beyond the bound on size the oldest files end, but never the newest', asyn
   expect(await store.messages()).toEqual(['2']);
 });
 
+test('a day goes on in another file when one is full; what comes again is known, whichever file it lies in', async () => {
+  await using store = await Store.open({ pieceSize: 100_000 });
+  const batch = (from: number): Sketch[] =>
+    Array.from({ length: 100 }, (_, n) => ({
+      id: `id-${String(from + n).padStart(5, '0')}`,
+      time: noon + from + n,
+      message: `${from + n} ${'x'.repeat(500)}`,
+    }));
+  const all = [0, 100, 200, 300, 400, 500].map(batch);
+  for (const sketches of all) expect(new Set(await store.store(...sketches))).toEqual(new Set(['indexed']));
+  const files = await store.files();
+  expect(files.length).toBeGreaterThan(2);
+  expect(files).toContain('2026-11-24.2.db');
+  // Another process delivers again, some beside what is new.
+  await using other = await openEmbedded({ directory: store.directory, log: quiet, pieceSize: 100_000 });
+  for (const sketches of all) {
+    const fresh = sketches.slice(0, 3).map((sketch) => ({ ...sketch, id: `${sketch.id}-new` }));
+    const outcomes = await other.deliver([...sketches, ...fresh].map(document), forever);
+    expect(outcomes.map(({ status }) => status)).toEqual([
+      ...sketches.map(() => 'duplicate'),
+      ...fresh.map(() => 'indexed'),
+    ]);
+  }
+  const found = await store.messages(10_000);
+  expect(found).toHaveLength(618);
+  expect(found[0]).toMatch(/^599 /);
+  expect(found.at(-1)).toMatch(/^0 /);
+});
+
+test('beyond the bound on size whole files end within a day, and by itself as it fills', async () => {
+  const maxSize = 1_000_000;
+  await using store = await Store.open({ maxSize, pieceSize: 150_000 });
+  for (let n = 0; n < 40; n += 1) {
+    const sketches = Array.from({ length: 100 }, (_, at) => ({
+      id: `id-${String(n * 100 + at).padStart(5, '0')}`,
+      time: noon + n,
+      message: `${n} ${'x'.repeat(500)}`,
+    }));
+    expect(new Set(await store.store(...sketches))).toEqual(new Set(['indexed']));
+  }
+  const files = await store.files();
+  expect(files.length).toBeGreaterThan(1);
+  expect(files).not.toContain('2026-11-24.db');
+  const messages = await store.messages(10_000);
+  expect(messages.length).toBeLessThan(4000);
+  expect(messages[0]).toMatch(/^39 /);
+});
+
 test('a file that somebody deletes is made again, and nothing is written into the void', async () => {
   await using store = await Store.open();
   await using other = await openEmbedded({ directory: store.directory, log: quiet, retention: day });
