@@ -1,5 +1,6 @@
+import { BoundedMap } from './bounded-map.ts';
 import type { Driver } from './driver.ts';
-import { manifestsFolder, repositoriesFolder } from './layout.ts';
+import { manifestsName, repositoriesFolder } from './layout.ts';
 import { isName, type RepositoryName } from './names.ts';
 import { type Page, takePage } from './pages.ts';
 
@@ -10,6 +11,15 @@ interface Step {
   readonly order: string;
 }
 
+/** What a folder below `repositories` has. */
+interface Folder {
+  readonly isRepository: boolean;
+  readonly steps: readonly Step[];
+}
+
+/** Folders that are kept in memory, and the steps that one of those has at most. */
+const [mostKept, mostSteps] = [20_000, 20_000] as const;
+
 /** A part of the catalog. */
 export interface CatalogPage extends Page {
   readonly only?: (name: string) => boolean;
@@ -18,6 +28,7 @@ export interface CatalogPage extends Page {
 /** The repositories that there are. */
 export class Catalog {
   readonly #driver: Driver;
+  readonly #kept = new BoundedMap<string, Folder & { version: string }>(mostKept);
 
   constructor(driver: Driver) {
     this.#driver = driver;
@@ -29,38 +40,70 @@ export class Catalog {
     limit,
     only = () => true,
   }: CatalogPage): Promise<{ repositories: RepositoryName[]; more: boolean }> {
-    const { entries, more } = await takePage(this.#below('', after, only), limit);
+    const { steps } = await this.#look(undefined);
+    const { entries, more } = await takePage(this.#walk(steps, after, only), limit);
     return { repositories: entries, more };
   }
 
-  /** Names that start with `name/`, in order, from `after` on. Only the folders on the way to one are held in memory. */
-  async *#below(
-    name: string,
+  /** Names by some steps, in order, from `after` on. */
+  async *#walk(
+    steps: readonly Step[],
     after: string,
     only: (name: string) => boolean,
   ): AsyncGenerator<RepositoryName, void, void> {
-    const path = name === '' ? '' : `${name}/`;
-    const entries = await this.#driver.list(`${repositoriesFolder}${name === '' ? '' : `/${name}`}`);
-    const steps = entries.flatMap((entry): Step[] => {
-      const name = path + entry.name;
-      // `a-b` sorts after `a`, and before `a/b`.
-      return entry.folder && isName(name)
-        ? [
-            { name, order: name },
-            { name, order: `${name}/` },
-          ]
-        : [];
-    });
-    for (const { name, order } of steps.sort((one, other) => (one.order < other.order ? -1 : 1))) {
+    // A name and what goes on from it are two steps, with `a-b` between `a` and `a/b`.
+    const looked = new Map<RepositoryName, Folder>();
+    for (const { name, order } of steps) {
       if (order === name) {
-        if (name > after && only(name) && (await this.#isRepository(name))) yield name;
-      } else if (order > after || after.startsWith(order)) {
-        yield* this.#below(name, after, only);
+        if (name <= after || !only(name)) continue;
+        const folder = await this.#look(name);
+        looked.set(name, folder);
+        if (folder.isRepository) yield name;
+      } else {
+        const known = looked.get(name);
+        looked.delete(name);
+        if (order <= after && !after.startsWith(order)) continue;
+        const folder = known ?? (await this.#look(name));
+        yield* this.#walk(folder.steps, after, only);
       }
     }
   }
 
-  async #isRepository(name: RepositoryName): Promise<boolean> {
-    return (await this.#driver.list(manifestsFolder(name))).length > 0;
+  /**
+   * A folder is read again whenever it has changed, so that a repository which anyone adds or removes counts at once: it is
+   * one by a folder in its own, in which something stays once it was there.
+   */
+  async #look(name: RepositoryName | undefined): Promise<Folder> {
+    const path = name === undefined ? repositoriesFolder : `${repositoriesFolder}/${name}`;
+    const version = await this.#driver.version?.(path);
+    const kept = this.#kept.get(path);
+    if (kept !== undefined && kept.version === version) return kept;
+    const entries = await this.#driver.list(path);
+    const manifests = entries.some((entry) => entry.name === manifestsName) ? `${path}/${manifestsName}` : undefined;
+    const isRepository = manifests !== undefined && (await this.#driver.list(manifests)).length > 0;
+    const steps = stepsOf(
+      name,
+      entries.flatMap((entry) => (entry.folder ? [entry.name] : [])),
+    );
+    const folder = { isRepository, steps };
+    const isSettled = manifests === undefined || isRepository;
+    if (version !== undefined && isSettled && steps.length <= mostSteps) this.#kept.set(path, { ...folder, version });
+    return folder;
   }
+}
+
+/** The steps into some folders that lie below a name. */
+function stepsOf(above: RepositoryName | undefined, folders: readonly string[]): Step[] {
+  const path = above === undefined ? '' : `${above}/`;
+  const steps = folders.flatMap((folder): Step[] => {
+    const name = path + folder;
+    // `a-b` sorts after `a`, and before `a/b`.
+    return isName(name)
+      ? [
+          { name, order: name },
+          { name, order: `${name}/` },
+        ]
+      : [];
+  });
+  return steps.sort((one, other) => (one.order < other.order ? -1 : 1));
 }

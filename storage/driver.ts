@@ -50,6 +50,12 @@ export interface Driver extends AsyncDisposable {
   /** What a folder has, in no order; nothing if it is not there. */
   list(folder: string): Promise<Entry[]>;
 
+  /**
+   * What changes with each entry that is added to a folder or taken from it; not with what happens below its entries.
+   * Undefined: there is no telling, or no such folder. Absent: there never is.
+   */
+  version?(folder: string): Promise<string | undefined>;
+
   /** When it resolves, these keys survive a power cut, whoever put them. One that is not there does no harm. */
   settle(keys: readonly string[]): Promise<void>;
 

@@ -83,9 +83,11 @@ export function layerLink(name: RepositoryName, digest: Digest): string {
   return linkIn(layerFolder(name, digest));
 }
 
-/** There once a repository has had a manifest. */
+/** In a repository's folder, what is there once it has had a manifest. */
+export const manifestsName = '_manifests';
+
 export function manifestsFolder(name: RepositoryName): string {
-  return `${repositoriesFolder}/${name}/_manifests`;
+  return `${repositoriesFolder}/${name}/${manifestsName}`;
 }
 
 /** The folder that has a folder for each algorithm by which a repository's manifests are named. */

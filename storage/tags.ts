@@ -1,3 +1,4 @@
+import { BoundedMap } from './bounded-map.ts';
 import type { Digest } from './digest.ts';
 import type { Driver } from './driver.ts';
 import { StorageError } from './errors.ts';
@@ -5,15 +6,25 @@ import { manifestsFolder, tagFolder, tagIndexFolder, tagIndexLink, tagLink, tags
 import { readLink } from './links.ts';
 import type { KeyedLock } from './lock.ts';
 import { isTag, type RepositoryName, type Tag } from './names.ts';
-import { type Page, takePage } from './pages.ts';
+import type { Page } from './pages.ts';
 import { parallel } from './parallel.ts';
 
 const width = 16;
+
+/** Tags of one repository that are kept in memory. */
+const longestKept = 10_000;
+
+/** Tags that have a folder, in order, and those of them that were seen to point to something. */
+interface TagList {
+  readonly tags: readonly Tag[];
+  readonly pointing: Set<Tag>;
+}
 
 /** Tags of repositories. */
 export class Tags {
   readonly #driver: Driver;
   readonly #locks: KeyedLock;
+  readonly #kept = new BoundedMap<RepositoryName, TagList & { version: string }>(50);
 
   constructor(driver: Driver, locks: KeyedLock) {
     this.#driver = driver;
@@ -21,14 +32,22 @@ export class Tags {
   }
 
   /** A tag that points to nothing (registry:2 leaves such) is not listed. */
-  async list(name: RepositoryName, page: Page): Promise<{ tags: string[]; more: boolean }> {
-    const all = await this.#all(name);
-    if (all.length === 0 && (await this.#driver.list(manifestsFolder(name))).length === 0) {
-      throw new StorageError('NAME_UNKNOWN', `there is no repository ${name}`);
+  async list(
+    name: RepositoryName,
+    { after, limit = Number.POSITIVE_INFINITY }: Page,
+  ): Promise<{ tags: string[]; more: boolean }> {
+    const { tags, pointing } = await this.#listOf(name);
+    if (limit === 0) return { tags: [], more: false };
+    const found: Tag[] = [];
+    for (let at = firstAfter(tags, after); at < tags.length && found.length <= limit; at += width) {
+      const some = tags.slice(at, at + width);
+      const unsure = some.filter((tag) => !pointing.has(tag));
+      await parallel(unsure, width, async (tag) => {
+        if ((await readLink(this.#driver, tagLink(name, tag))) !== undefined) pointing.add(tag);
+      });
+      found.push(...some.filter((tag) => pointing.has(tag)));
     }
-    const wanted = all.filter((tag) => page.after === undefined || tag > page.after);
-    const { entries, more } = await takePage(this.#pointing(name, wanted), page.limit);
-    return { tags: entries, more };
+    return { tags: found.slice(0, limit), more: found.length > limit };
   }
 
   async delete(name: RepositoryName, tag: Tag): Promise<void> {
@@ -61,11 +80,32 @@ export class Tags {
     return entries.flatMap((entry) => (entry.folder && isTag(entry.name) ? [entry.name] : [])).sort();
   }
 
-  async *#pointing(name: RepositoryName, tags: readonly Tag[]): AsyncGenerator<string, void, void> {
-    for (let at = 0; at < tags.length; at += width) {
-      const some = tags.slice(at, at + width);
-      const links = await parallel(some, width, (tag) => readLink(this.#driver, tagLink(name, tag)));
-      for (const [place, tag] of some.entries()) if (links[place] !== undefined) yield tag;
+  /**
+   * The tags' folder is read again whenever it has changed, so that a tag which anyone adds or removes counts at once. A
+   * tag that pointed to something does so as long as its folder is there.
+   */
+  async #listOf(name: RepositoryName): Promise<TagList> {
+    const version = await this.#driver.version?.(tagsFolder(name));
+    const kept = this.#kept.get(name);
+    if (kept !== undefined && kept.version === version) return kept;
+    const tags = await this.#all(name);
+    if (tags.length === 0 && (await this.#driver.list(manifestsFolder(name))).length === 0) {
+      throw new StorageError('NAME_UNKNOWN', `there is no repository ${name}`);
     }
+    const list = { tags, pointing: new Set<Tag>() };
+    if (version !== undefined && tags.length <= longestKept) this.#kept.set(name, { ...list, version });
+    return list;
   }
+}
+
+/** The place of the first that sorts after a text. */
+function firstAfter(sorted: readonly string[], text: string | undefined): number {
+  if (text === undefined) return 0;
+  let [low, high] = [0, sorted.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((sorted[middle] ?? '') > text) high = middle;
+    else low = middle + 1;
+  }
+  return low;
 }

@@ -5,6 +5,7 @@ import type { BlobStore, ByteRange } from '../../storage/store.ts';
 import { HttpError } from '../http/errors.ts';
 import { plainAddress } from '../http/state.ts';
 import { contains } from '../networks.ts';
+import { countPassed } from './buffers.ts';
 import { answerEmpty, type Context, describeContent, type Handler, repositoryFor, param } from './context.ts';
 import { multipart } from './multipart.ts';
 import { parseRange } from './range.ts';
@@ -23,7 +24,9 @@ export function getBlob(blobs: BlobStore, accel?: Accel): Handler {
   return async (ctx) => {
     const name = repositoryFor(ctx, 'pull');
     const digest = parseDigest(param(ctx, 'digest'));
-    const { size } = await blobs.stat(name, digest);
+    const isPlain = ctx.method === 'GET' && ctx.headers.range === undefined;
+    const whole = isPlain ? await blobs.open(name, digest) : undefined;
+    const { size } = whole ?? (await blobs.stat(name, digest));
     ctx.set('Accept-Ranges', 'bytes');
     if (!describeContent(ctx, digest, contentType, true)) return;
     const ranges = wantedRanges(ctx, size);
@@ -43,7 +46,7 @@ export function getBlob(blobs: BlobStore, accel?: Accel): Handler {
     }
 
     if (ranges === undefined) {
-      if (ctx.method !== 'HEAD') stream(ctx, await open());
+      if (ctx.method !== 'HEAD') stream(ctx, whole?.body ?? (await open()));
       ctx.length = size;
     } else if (first === undefined) {
       // "A server that generates a 416 response to a byte-range request SHOULD generate a Content-Range header field
@@ -121,5 +124,12 @@ function wantedRanges(ctx: Context, size: number): ByteRange[] | undefined {
 
 /** Sends bytes as fast as the client takes them; a failure cuts the connection, and so cannot pass for the end. */
 function stream(ctx: Context, body: AsyncIterable<Uint8Array>): void {
-  ctx.body = Readable.from(body, { objectMode: false });
+  ctx.body = Readable.from(counted(body), { objectMode: false });
+}
+
+async function* counted(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const piece of body) {
+    yield piece;
+    countPassed(piece.length);
+  }
 }

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { UploadBody } from '../../storage/store.ts';
 import type { MemoryBudget } from '../http/body.ts';
 import { HttpError } from '../http/errors.ts';
+import { countPassed } from './buffers.ts';
 
 /** Whether a request brings a body (RFC 9112, section 6.3). */
 export function hasBody(request: IncomingMessage): boolean {
@@ -23,7 +24,10 @@ export function readBody(request: IncomingMessage): UploadBody {
 async function* pieces(request: IncomingMessage): AsyncGenerator<Uint8Array, void, undefined> {
   const chunks: AsyncIterable<Uint8Array> = request.iterator({ destroyOnReturn: false });
   try {
-    yield* chunks;
+    for await (const chunk of chunks) {
+      countPassed(chunk.length);
+      yield chunk;
+    }
   } catch (cause) {
     throw new HttpError(400, 'BLOB_UPLOAD_INVALID', 'the connection broke off before the end of the body', { cause });
   }

@@ -4,7 +4,7 @@ import type { Driver, Entry, Span } from '../driver.ts';
 import { temporaryFolder, uploadsFolder } from '../layout.ts';
 import { checkAccess, FolderAccessError } from './disk-access.ts';
 import { DiskUploads } from './disk-uploads.ts';
-import { Durability } from './durability.ts';
+import { Durability, identity } from './durability.ts';
 import type { FileSystem, Stats } from './file-system.ts';
 import { asStorageError, hasCode, readFile, readSmall, remove, unlessAbsent, walkFiles, writeAll } from './files.ts';
 import { nodeFileSystem } from './node-file-system.ts';
@@ -43,6 +43,9 @@ async function settleRoot(root: string, durability: Durability): Promise<void> {
     }
   }
 }
+
+/** In ms. */
+const coarsestClock = 2000;
 
 class DiskDriver implements Driver {
   readonly uploads: DiskUploads;
@@ -139,6 +142,13 @@ class DiskDriver implements Driver {
   async list(folder: string): Promise<Entry[]> {
     const entries = await unlessAbsent(this.#files.readdir(this.#path(folder), { withFileTypes: true }));
     return (entries ?? []).map((entry) => ({ name: entry.name, folder: entry.isDirectory() }));
+  }
+
+  async version(folder: string): Promise<string | undefined> {
+    const stats = await unlessAbsent(this.#files.stat(this.#path(folder)));
+    // A later change may get the same time, where the clock of a file system is coarse: FAT's has two seconds.
+    const isSure = stats?.isDirectory() === true && Date.now() - stats.mtimeMs > coarsestClock;
+    return isSure ? identity(stats) : undefined;
   }
 
   async settle(keys: readonly string[]): Promise<void> {

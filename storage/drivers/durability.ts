@@ -127,6 +127,6 @@ export class Durability {
 }
 
 /** Inode numbers are used again, and two files may have the same time; hardly both. */
-function identity({ ino, mtimeMs }: Stats): string {
+export function identity({ ino, mtimeMs }: Stats): string {
   return `${ino} ${mtimeMs}`;
 }
