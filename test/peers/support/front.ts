@@ -23,9 +23,11 @@ export async function startFront(
     readonly instances?: number;
     readonly accel?: boolean;
     readonly settings?: Readonly<Record<string, string>>;
+    /** Puts something between nginx and the shiplogs. @returns the ports at which nginx finds them */
+    readonly between?: (servers: readonly Server[]) => Promise<readonly number[]>;
   } = {},
 ): Promise<Front> {
-  const { instances = 1, accel = true, settings = {}, ...rest } = options;
+  const { instances = 1, accel = true, settings = {}, between, ...rest } = options;
   await using stack = new AsyncDisposableStack();
   const folder = stack.use(await mkdtempDisposable(join(tmpdir(), 'shiplog-front-')));
   const [images, htpasswd] = [join(folder.path, 'images'), join(folder.path, 'htpasswd')];
@@ -43,7 +45,8 @@ export async function startFront(
   const servers: [Server, ...Server[]] = [await start()];
   while (servers.length < instances) servers.push(await start());
   const tlsPort = Number(settings['SHIPLOG_INGEST_SYSLOG_TLS_LISTEN']?.split(':')[1] ?? 0);
-  const backends = servers.map(({ httpPort, syslogPort }) => ({ httpPort, syslogPort, tlsPort }));
+  const httpPorts = (await between?.(servers)) ?? servers.map(({ httpPort }) => httpPort);
+  const backends = servers.map(({ syslogPort }, at) => ({ httpPort: httpPorts[at] ?? 0, syslogPort, tlsPort }));
   const nginx = stack.use(await startNginx({ ...rest, backends, ...(accel && { images }) }));
   const parts = stack.move();
   return { nginx, servers, images, [Symbol.asyncDispose]: () => parts.disposeAsync() };

@@ -107,7 +107,7 @@ async function configuration(
   const read = async (name: string): Promise<string> => readFile(join(files, name), 'utf8');
   const { cert = join(certificates, 'server.pem'), key = join(certificates, 'server.key') } = certificate ?? {};
   const named = { '/etc/ssl/certs/registry.corp.crt': cert, '/etc/ssl/private/registry.corp.key': key };
-  const server = (port: number): string => `    server 127.0.0.1:${port} max_fails=2 fail_timeout=5s;`;
+  const server = (port: number): string => `    server 127.0.0.1:${port} max_fails=0;`;
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
     (what) => `${what}_temp_path ${folder}/temporary/${what};`,
   );
@@ -121,7 +121,7 @@ async function configuration(
     }),
     'registry.conf': replace(await read('registry.conf'), {
       ...named,
-      '    server 127.0.0.1:5000 max_fails=2 fail_timeout=5s;': backends.map((one) => server(one.httpPort)).join('\n'),
+      '    server 127.0.0.1:5000 max_fails=0;': backends.map((one) => server(one.httpPort)).join('\n'),
       'listen 443 ssl http2;': `listen ${address}:${ports.http} ssl http2;`,
       'listen [::]:443 ssl http2;': `listen 127.0.0.1:${ports.plain};`,
       '/var/log/nginx/registry.log': `${folder}/access.log`,
@@ -130,9 +130,7 @@ async function configuration(
         : { '/var/lib/shiplog/registry/': `${images}/` }),
     }),
     'syslog.conf': replace(passesTls ? passThrough(syslog) : replace(syslog, named), {
-      '    server 127.0.0.1:5514 max_fails=2 fail_timeout=5s;': backends
-        .map((one) => server(one.syslogPort))
-        .join('\n'),
+      '    server 127.0.0.1:5514 max_fails=0;': backends.map((one) => server(one.syslogPort)).join('\n'),
       'listen 514 ': `listen ${address}:${ports.syslog} `,
       'listen 6514 ': `listen ${address}:${ports.tls} `,
       'listen [::]:': '# listen [::]:',
