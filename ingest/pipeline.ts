@@ -12,6 +12,7 @@ import { replay, type Replayed } from './sinks/dead-letter-replay.ts';
 import { type DeadLetters, openDeadLetters } from './sinks/dead-letters.ts';
 import type { Sink } from './sinks/sink.ts';
 import type { Journal } from './spool/journal.ts';
+import type { Ledger } from './spool/ledger.ts';
 import { openSpool, type Spool, type SpoolTotals, type WhenFull } from './spool/spool.ts';
 
 /** How the pipeline is opened. Sizes in bytes, times in ms. */
@@ -26,14 +27,27 @@ export interface PipelineOptions {
   readonly renderer: Renderer;
   /** It is ended with the pipeline. */
   readonly sink: Sink;
+  /** Removes dead letters of all processes on this data folder; else of this one, and of those that are gone. */
+  readonly removeLetters?: DeadLetters['remove'];
   /** How long connections may go on, and the sink may take records, when the pipeline ends. */
   readonly shutdownGrace: number;
   readonly log: Log;
 }
 
+/** What one process has of the spool. */
+export interface SpoolShare {
+  /** The ledgers of the directories that it answers for, by their names. */
+  readonly directories: Readonly<Record<string, Ledger>>;
+  /** Records that it has read, and are in no ledger yet. */
+  readonly inFlightRecords: number;
+}
+
+/** What became of all that came in, with what is under way. */
+export type PipelineTotals = SpoolTotals & { readonly inFlightRecords: number };
+
 /** How the pipeline is. */
 export interface PipelineStatus {
-  readonly totals: SpoolTotals & { readonly inFlightRecords: number };
+  readonly totals: PipelineTotals;
   /** Bytes of the spool's files. */
   readonly spoolSize: number;
   readonly spoolFull: boolean;
@@ -69,9 +83,13 @@ export interface Pipeline extends AsyncDisposable {
   /** @throws {SinkError} when the sink is away. */
   arrivals(request: ArrivalRequest, signal: AbortSignal): Promise<ArrivalPage>;
   readonly deadLetters: Rejected;
+  /** Removes dead letters as far as that is this process's to do; see `DeadLetters.remove`. */
+  removeOwnLetters: DeadLetters['remove'];
   status(): PipelineStatus;
-  /** Reads again what can change while it runs: certificates. */
-  reload(): Promise<void>;
+  /** What this process has of the spool. */
+  share(): SpoolShare;
+  /** The totals over all processes on this data folder, of what each has. */
+  totals(shares: readonly SpoolShare[]): PipelineTotals;
   /** Ends the listeners, within the grace. Blocks are still accepted. Disposing does this first. */
   drain(): Promise<void>;
 }
@@ -114,6 +132,15 @@ export async function openPipeline(options: PipelineOptions): Promise<Pipeline> 
   };
   stack.defer(drain);
 
+  const removeOwnLetters: DeadLetters['remove'] = (ids) => deadLetters.remove(ids);
+  const remove = options.removeLetters ?? removeOwnLetters;
+  const share = (): SpoolShare => ({ directories: spool.ledgers, inFlightRecords: shipper.inFlight });
+  const totals = (shares: readonly SpoolShare[]): PipelineTotals => {
+    const inFlightRecords = shares.reduce((sum, one) => sum + one.inFlightRecords, 0);
+    const found = spool.totalsOf(shares.map(({ directories }) => directories));
+    return { ...found, readRecords: found.readRecords + inFlightRecords, inFlightRecords };
+  };
+
   const parts = stack.move();
   return {
     addresses: listeners.addresses,
@@ -123,14 +150,16 @@ export async function openPipeline(options: PipelineOptions): Promise<Pipeline> 
     arrivals: (request, signal) => sink.arrivals(request, signal),
     deadLetters: {
       read: () => deadLetters.read(),
-      remove: (ids) => deadLetters.remove(ids),
-      replay: (ids, signal) => replay(deadLetters, sink, ids, signal),
+      remove,
+      replay: (ids, signal) => replay({ read: () => deadLetters.read(), remove }, sink, ids, signal),
     },
+    removeOwnLetters,
+    share,
+    totals,
     status: () => {
-      const { trouble, inFlight, oldest, counts } = shipper;
-      const { totals } = spool;
+      const { trouble, oldest, counts } = shipper;
       return {
-        totals: { ...totals, readRecords: totals.readRecords + inFlight, inFlightRecords: inFlight },
+        totals: totals([share()]),
         spoolSize: spool.size,
         spoolFull: spool.full,
         lag: oldest === undefined ? 0 : Math.max(0, Date.now() - oldest / 1000),
@@ -141,7 +170,6 @@ export async function openPipeline(options: PipelineOptions): Promise<Pipeline> 
         listeners: listeners.counters,
       };
     },
-    reload: () => listeners.reload(),
     drain,
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
   };

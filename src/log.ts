@@ -10,9 +10,10 @@ const limits = {
 /**
  * The server's log: a JSON object a line, by default on stdout. There, lines that come while others are written are
  * written together, by a thread: a reader that is slow holds up nothing. What is left is written as the process exits.
+ * These fields are in each line.
  */
-export function openLog(destination?: DestinationStream): Logger {
-  const options = { base: null, timestamp: pino.stdTimeFunctions.isoTime, serializers: { err: describeError } };
+export function openLog(destination?: DestinationStream, fields: Readonly<Record<string, unknown>> = {}): Logger {
+  const options = { base: fields, timestamp: pino.stdTimeFunctions.isoTime, serializers: { err: describeError } };
   return pino(options, destination ?? pino.destination({ dest: 1, sync: false, ...limits }));
 }
 

@@ -22,6 +22,7 @@ import { cliKeyFile, stateFolder, tokenKeyFile, usersSeenFile } from './data-fol
 import { createApp } from './http/app.ts';
 import { healthRouter } from './http/health.ts';
 import { createMetrics } from './http/metrics.ts';
+
 import { publicUrlOf } from './http/public-url.ts';
 import { listenHttp } from './http/server.ts';
 import { tlsFilesOf } from './http/tls.ts';
@@ -31,6 +32,11 @@ import { measureLogs } from './logs/metrics.ts';
 import { logRoutes } from './logs/router.ts';
 import { openSenderTokens } from './logs/tokens.ts';
 import type { LogPipeline } from './logs/pipeline.ts';
+import { alone, type Colleagues } from './supervisor/colleagues.ts';
+import type { Answer, Question } from './supervisor/messages.ts';
+import { mergeMetrics } from './supervisor/metrics.ts';
+import { Throttle } from './auth/throttle.ts';
+import { Registry } from 'prom-client';
 import { blockList, clusterRules } from './networks.ts';
 import { openDriver } from './open-driver.ts';
 import { registryRouter } from './registry/router.ts';
@@ -46,8 +52,8 @@ export interface Service extends AsyncDisposable {
   readonly syslog: LogPipeline['addresses'];
   /** Who gets in at this moment. */
   readonly access: Access['mode'];
-  /** Reads again what can change while it runs, and is looked at by itself too: users and certificates. */
-  reload(): Promise<void>;
+  /** Answers what a worker asks of all of them. */
+  answer(question: Question): Promise<Answer>;
 }
 
 /** What a service is started with beside its configuration. */
@@ -55,10 +61,14 @@ export interface ServiceOptions {
   readonly log: Logger;
   /** Opens the log side; tests put another one in its place. */
   readonly openPipeline?: typeof openLogs;
+  /** The workers of this machine, where this is not all of it. */
+  readonly colleagues?: Colleagues;
 }
 
 /** Starts everything that a configuration asks for. What was started is ended again if a later part fails. */
-export async function startService(config: Config, { log, openPipeline = openLogs }: ServiceOptions): Promise<Service> {
+export async function startService(config: Config, options: ServiceOptions): Promise<Service> {
+  const { log, openPipeline = openLogs, colleagues = alone(async (question) => answer(question)) } = options;
+  const { slot, count } = colleagues;
   await using stack = new AsyncDisposableStack();
   await mkdir(stateFolder(config.data), { recursive: true, mode: 0o700 });
 
@@ -72,7 +82,8 @@ export async function startService(config: Config, { log, openPipeline = openLog
     }),
   );
   const watch = stack.use(await watchStorage({ driver, reserve: storage.disk.free_space_reserve, log }));
-  if (!storage.read_only) stack.use(startStorageJobs({ store, driver, uploadExpiry: storage.upload_expiry, log }));
+  if (!storage.read_only && slot === 0)
+    stack.use(startStorageJobs({ store, driver, uploadExpiry: storage.upload_expiry, log }));
 
   const userFile = stack.use(
     await openUserFile({ file: config.auth.htpasswd, seenFile: usersSeenFile(config.data), log }),
@@ -94,7 +105,11 @@ export async function startService(config: Config, { log, openPipeline = openLog
   const accel = storage.driver === 'disk' && location !== undefined ? { location, trustedProxies } : undefined;
   const auth = {
     userFile,
-    logins: new Logins({ file: userFile, comparer: stack.use(createComparer()) }),
+    logins: new Logins({
+      file: userFile,
+      comparer: stack.use(createComparer()),
+      throttle: new Throttle(undefined, count),
+    }),
     cliKey: await openKeyFile(cliKeyFile(config.data)),
     tokens: new Tokens({ userFile, key: config.auth.token_key ?? (await openKeyFile(tokenKeyFile(config.data))) }),
     policy: { rules: createRules(config.auth.rules), logReaders: config.auth.log_readers },
@@ -116,7 +131,7 @@ export async function startService(config: Config, { log, openPipeline = openLog
     await openPipeline(
       config,
       { lookup, givesCluster: (cluster) => tokens?.givesCluster(cluster) === true },
-      log,
+      { log, colleagues },
     ).catch(explainListener),
   );
   const ending = new AbortController();
@@ -127,8 +142,19 @@ export async function startService(config: Config, { log, openPipeline = openLog
     ending: ending.signal,
   });
 
-  const metrics = createMetrics();
-  measureLogs(metrics.registry, pipeline);
+  const registry = new Registry();
+  const metrics = createMetrics(registry, async () => {
+    const { answers, crew } = await colleagues.ask({ about: 'metrics' });
+    return mergeMetrics(answers, crew, (shares) => pipeline.totals(shares));
+  });
+  measureLogs(registry, pipeline);
+  const answer = async (question: Question): Promise<Answer> => {
+    if (question.about === 'letters') {
+      const ids = question.ids && new Set(question.ids);
+      return { about: 'letters', removed: await pipeline.removeOwnLetters(ids) };
+    }
+    return { about: 'metrics', families: await registry.getMetricsAsJSON(), share: pipeline.share() };
+  };
   const handler = createApp({
     log,
     metrics,
@@ -169,10 +195,7 @@ export async function startService(config: Config, { log, openPipeline = openLog
     get access() {
       return userFile.access.mode;
     },
-    async reload() {
-      await userFile.refresh();
-      await Promise.all([http.reload(), pipeline.reload()]);
-    },
+    answer,
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
   };
 }

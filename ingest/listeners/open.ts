@@ -79,8 +79,6 @@ export interface Listeners extends AsyncDisposable {
   readonly addresses: ListenAddresses;
   /** What each counted. */
   readonly counters: Readonly<Record<string, Readonly<Record<string, number>>>>;
-  /** Reads certificates again. */
-  reload(): Promise<void>;
   /** Ends them, within `grace` ms or so; what they took is in the spool when this resolves. */
   drain(grace: number): Promise<void>;
 }
@@ -166,9 +164,6 @@ export async function openListeners(
     addresses: { ...bound, ...(unix !== undefined && { unix }), ...(forwardUnix !== undefined && { forwardUnix }) },
     get counters() {
       return Object.fromEntries(all.map(([name, { counters }]) => [name, counters]));
-    },
-    async reload() {
-      await Promise.all(Object.values(secures).map(async (listener) => listener?.reload()));
     },
     async drain(grace) {
       await Promise.all(all.map(([, listener]) => listener.drain(grace)));

@@ -9,8 +9,8 @@ import { type StreamKind, StreamListener, type StreamListenerOptions } from './s
 const mode = 0o660;
 
 /**
- * Syslog over a unix stream socket, framed as over TCP, or what else comes by one. A socket that a dead process left is replaced; the file is removed
- * at the end. (Node has no unix datagram sockets.)
+ * Syslog over a unix stream socket, framed as over TCP, or what else comes by one. A socket that a dead process left is
+ * replaced; the file is removed at the end. (Node has no unix datagram sockets.)
  * @throws the system's error where it cannot listen there: EADDRINUSE if someone answers, or another kind of file is there
  */
 export async function openUnixListener(
@@ -23,8 +23,7 @@ export async function openUnixListener(
   try {
     await listen(server, options.path);
   } catch (error) {
-    if (!(await isLeft(options.path))) throw error;
-    await unlink(options.path);
+    if (!(await removeLeft(options.path))) throw error;
     await listen(server, options.path);
   }
   return listener;
@@ -36,7 +35,13 @@ async function listen(server: Server, path: string): Promise<void> {
   await chmod(path, mode);
 }
 
-/** Whether a path is a socket that nobody listens on. */
+/** Removes a socket that nobody listens on. False: it is none, or somebody does. */
+export async function removeLeft(path: string): Promise<boolean> {
+  if (!(await isLeft(path))) return false;
+  await unlink(path);
+  return true;
+}
+
 async function isLeft(path: string): Promise<boolean> {
   const isSocket = await lstat(path).then(
     (found) => found.isSocket(),

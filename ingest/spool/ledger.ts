@@ -53,6 +53,8 @@ export function addTo(sum: Ledger, more: Readonly<Partial<Ledger>>): void {
 /** The sum of the ledgers of directories that are gone. */
 export interface PastLedger extends Disposable {
   readonly total: Ledger;
+  /** The sum with the ledgers of more directories; those that it has already, because they went meanwhile, count once. */
+  totalWith(directories: Readonly<Record<string, Ledger>>): Ledger;
   /** Whether a directory's ledger is in the total. */
   has(directory: string): boolean;
   /** Adds a directory's ledger, durably and once: a second time does nothing. */
@@ -73,14 +75,29 @@ export function openPastLedger(file: string): PastLedger {
   );
   const find = database.prepare('SELECT 1 FROM counted WHERE directory = ?');
   const select = database.prepare('SELECT name, value FROM total');
+  const has = (directory: string): boolean => find.get(directory) !== undefined;
+  const sum = (): Ledger => {
+    const found = new Map(select.all().map(({ name, value }) => [name, Number(value)]));
+    const total = emptyLedger();
+    for (const key of ledgerKeys) total[key] = found.get(key) ?? 0;
+    return total;
+  };
   return {
     get total() {
-      const found = new Map(select.all().map(({ name, value }) => [name, Number(value)]));
-      const total = emptyLedger();
-      for (const key of ledgerKeys) total[key] = found.get(key) ?? 0;
-      return total;
+      return sum();
     },
-    has: (directory) => find.get(directory) !== undefined,
+    totalWith(directories) {
+      // One moment of the file, whoever adds to it.
+      database.exec('BEGIN');
+      try {
+        const total = sum();
+        for (const [name, ledger] of Object.entries(directories)) if (!has(name)) addTo(total, ledger);
+        return total;
+      } finally {
+        database.exec('COMMIT');
+      }
+    },
+    has,
     add(directory, ledger) {
       database.exec('BEGIN IMMEDIATE');
       try {

@@ -42,7 +42,7 @@ import { makeDirectory } from './directory.ts';
 import { SpoolError } from './errors.ts';
 import { type FileSystem, nodeFileSystem, syncDirectory } from './file-system.ts';
 import { adopt, discard, Journal, type JournalContext, lockName } from './journal.ts';
-import { addTo, emptyLedger, type Ledger, openPastLedger, type PastLedger } from './ledger.ts';
+import { emptyLedger, type Ledger, openPastLedger, type PastLedger } from './ledger.ts';
 import { FillWatch } from './fill-watch.ts';
 import { type Lock, type TakeLock, takeSqliteLock } from './lock.ts';
 import { SegmentWriter } from './writer.ts';
@@ -204,9 +204,18 @@ export class Spool implements AsyncDisposable {
     }
   }
 
+  /** The ledgers of the directories that this process answers for, by their names. */
+  get ledgers(): Readonly<Record<string, Ledger>> {
+    return Object.fromEntries([this.live, ...this.#orphans.values()].map(({ id, ledger }) => [id, ledger]));
+  }
+
   get totals(): SpoolTotals {
-    const sum = { ...this.#context.past.total };
-    for (const journal of [this.live, ...this.#orphans.values()]) addTo(sum, journal.ledger);
+    return this.totalsOf([this.ledgers]);
+  }
+
+  /** The totals over the directories that are gone, and those that processes answer for. */
+  totalsOf(processes: readonly Readonly<Record<string, Ledger>>[]): SpoolTotals {
+    const sum = this.#context.past.totalWith(Object.assign({}, ...processes));
     const { committedBytes, readBytes, droppedBytes, quarantinedBytes } = sum;
     return { ...sum, unreadBytes: committedBytes - readBytes - droppedBytes - quarantinedBytes };
   }

@@ -24,10 +24,17 @@ const mostBuckets = 20_000;
 export class Throttle {
   readonly #buckets = new Map<string, Bucket>();
   readonly #now: () => number;
+  readonly #perPair: Allowance;
+  readonly #perAddress: Allowance;
 
-  /** @param now A clock in ms that never goes back. */
-  constructor(now: () => number = () => performance.now()) {
+  /**
+   * @param now A clock in ms that never goes back.
+   * @param workers Those among which tries are spread; each allows its part of them.
+   */
+  constructor(now: () => number = () => performance.now(), workers = 1) {
     this.#now = now;
+    this.#perPair = partOf(perPair, workers);
+    this.#perAddress = partOf(perAddress, workers);
   }
 
   /**
@@ -35,18 +42,18 @@ export class Throttle {
    */
   take(user: string, address: string): number | undefined {
     const { pair, network } = keysOf(user, address);
-    const wait = this.#wait(pair, perPair) ?? this.#wait(network, perAddress);
+    const wait = this.#wait(pair, this.#perPair) ?? this.#wait(network, this.#perAddress);
     if (wait !== undefined) return wait;
-    this.#add(pair, perPair, 1);
-    this.#add(network, perAddress, 1);
+    this.#add(pair, this.#perPair, 1);
+    this.#add(network, this.#perAddress, 1);
     return undefined;
   }
 
   /** Gives a try back, because the log-in succeeded or could not be judged. */
   giveBack(user: string, address: string): void {
     const { pair, network } = keysOf(user, address);
-    this.#add(pair, perPair, -1);
-    this.#add(network, perAddress, -1);
+    this.#add(pair, this.#perPair, -1);
+    this.#add(network, this.#perAddress, -1);
   }
 
   #wait(key: string, { burst, every }: Allowance): number | undefined {
@@ -71,6 +78,10 @@ export class Throttle {
       break;
     }
   }
+}
+
+function partOf({ burst, every }: Allowance, workers: number): Allowance {
+  return { burst: Math.ceil(burst / workers), every: every * workers };
 }
 
 /** Of an IPv6 address the /64 counts: whoever has one address of it has them all. */

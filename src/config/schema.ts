@@ -6,7 +6,7 @@ import { contradictionsOfHttp, http } from './http.ts';
 import { contradictionsOfIngest, ingest } from './ingest.ts';
 import { contradictionsOfLogs, logs } from './logs.ts';
 import { contradictionsOfStorage, storage } from './storage.ts';
-import { path } from './values.ts';
+import { path, workers } from './values.ts';
 
 /** What relative paths start at where there is no configuration file. */
 export const packageRoot = resolve(import.meta.dirname, '../..');
@@ -21,6 +21,10 @@ export function configSchema(base: string) {
       .prefault(join(packageRoot, 'data'))
       .meta({ fallback: '`./data`' })
       .describe('Where everything lies that has no place of its own.'),
+    workers: workers
+      .prefault('auto')
+      .meta({ fallback: '`auto`' })
+      .describe('Processes that share the work; `auto` is one for each core, 8 at most: [workers.md](workers.md).'),
     http: http(base),
     auth: auth(base),
     storage: storage(base),

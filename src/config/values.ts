@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 
@@ -101,6 +102,20 @@ export const count = z
     encode: (value) => value,
   })
   .meta({ kind: 'number' });
+
+const mostWorkers = 64;
+const expectedWorkers = `expected auto, or a number up to ${mostWorkers}`;
+
+/** How many workers; `auto` is as many as there are cores, and at most 8. */
+export const workers = z.codec(z.union([z.number(), z.string()], { error: expectedWorkers }), z.int(), {
+  decode: (value, context) => {
+    if (value === 'auto') return Math.min(availableParallelism(), 8);
+    if (/^[1-9]\d?$/.test(String(value)) && Number(value) <= mostWorkers) return Number(value);
+    context.issues.push({ code: 'custom', input: value, message: expectedWorkers });
+    return z.NEVER;
+  },
+  encode: (value) => value,
+});
 
 /** `host:port`. Port 0 is any that is free. */
 export const address = textual(

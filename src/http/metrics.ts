@@ -6,16 +6,17 @@ import type { Handler, RequestState } from './state.ts';
 
 /** What is measured, and how it is asked for. */
 export interface Metrics {
-  readonly registry: Registry;
   /** Times requests. */
   readonly middleware: Handler;
   /** `GET /metrics`, in Prometheus' text format. */
   readonly router: Router<RequestState>;
 }
 
-/** Metrics of this process and its requests. */
-export function createMetrics(): Metrics {
-  const registry = new Registry();
+/**
+ * Measures this process and its requests.
+ * @param collect All that there is to be told, of this process and others.
+ */
+export function createMetrics(registry = new Registry(), collect = async (): Promise<Registry> => registry): Metrics {
   collectDefaultMetrics({ register: registry });
   const duration = new Histogram({
     name: 'shiplog_http_request_duration_seconds',
@@ -26,11 +27,11 @@ export function createMetrics(): Metrics {
   });
   const router = new Router<RequestState>({ sensitive: true });
   router.get('/metrics', logReadersOnly, async (ctx) => {
-    ctx.body = await registry.metrics();
-    ctx.set('Content-Type', registry.contentType);
+    const all = await collect();
+    ctx.body = await all.metrics();
+    ctx.set('Content-Type', all.contentType);
   });
   return {
-    registry,
     middleware: async (ctx, next) => {
       const start = performance.now();
       ctx.res.once('close', () => {

@@ -1,4 +1,5 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
+import type { PipelineTotals } from '../../ingest/pipeline.ts';
 import type { LogPipeline } from './pipeline.ts';
 
 /** Listeners of what is not syslog, as metrics name them. */
@@ -26,10 +27,11 @@ export function measureLogs(registry: Registry, pipeline: Pick<LogPipeline, 'sta
     registry.registerMetric(metric);
   }
 
-  function gauge(name: string, help: string, read: () => number): void {
+  function gauge(name: string, help: string, read: () => number, aggregator: 'sum' | 'max' | 'min' = 'sum'): void {
     const metric = new Gauge({
       name,
       help,
+      aggregator,
       registers: [],
       collect() {
         this.set(read());
@@ -38,37 +40,6 @@ export function measureLogs(registry: Registry, pipeline: Pick<LogPipeline, 'sta
     registry.registerMetric(metric);
   }
 
-  counter(
-    'shiplog_spool_bytes_total',
-    'Payload bytes, over all lives: committed = read + unread + dropped + quarantined.',
-    'state',
-    () => {
-      const { totals } = pipeline.status();
-      return {
-        committed: totals.committedBytes,
-        read: totals.readBytes,
-        unread: totals.unreadBytes,
-        dropped: totals.droppedBytes,
-        quarantined: totals.quarantinedBytes,
-      };
-    },
-  );
-  counter(
-    'shiplog_log_records_total',
-    'Records, over all lives: read = indexed + failure_store + dead_lettered + dropped + in_flight.',
-    'outcome',
-    () => {
-      const { totals } = pipeline.status();
-      return {
-        read: totals.readRecords,
-        indexed: totals.indexedRecords,
-        failure_store: totals.failureStoreRecords,
-        dead_lettered: totals.deadLetteredRecords,
-        dropped: totals.droppedRecords,
-        in_flight: totals.inFlightRecords,
-      };
-    },
-  );
   counter('shiplog_render_failures_total', 'Records that were shipped without a part, since the start.', 'part', () => {
     const { parseFailures, lookupFailures } = pipeline.status();
     return { parse: parseFailures, lookup: lookupFailures };
@@ -101,12 +72,13 @@ export function measureLogs(registry: Registry, pipeline: Pick<LogPipeline, 'sta
     );
   }
   gauge('shiplog_spool_size_bytes', 'Size of the files of the spool.', () => pipeline.status().spoolSize);
-  gauge('shiplog_spool_full', '1 while the spool takes nothing.', () => Number(pipeline.status().spoolFull));
-  gauge('shiplog_dead_letters_bytes', 'Size of the dead letters.', () => pipeline.status().deadLetters.bytes);
+  gauge('shiplog_spool_full', '1 while the spool takes nothing.', () => Number(pipeline.status().spoolFull), 'max');
+  gauge('shiplog_dead_letters_bytes', 'Size of the dead letters.', () => pipeline.status().deadLetters.bytes, 'max');
   gauge(
     'shiplog_log_lag_seconds',
     'How long ago the oldest record came that is not delivered.',
     () => pipeline.status().lag / 1000,
+    'max',
   );
   gauge(
     'shiplog_sink_deliveries_under_way',
@@ -118,5 +90,43 @@ export function measureLogs(registry: Registry, pipeline: Pick<LogPipeline, 'sta
     'How many bulks may be under way: it rises while the log store keeps pace, and halves when it is overloaded.',
     () => pipeline.status().deliveries.window,
   );
-  gauge('shiplog_sink_up', '0 while the sink takes no records.', () => Number(pipeline.status().trouble === undefined));
+  gauge(
+    'shiplog_sink_up',
+    '0 while the sink takes no records.',
+    () => Number(pipeline.status().trouble === undefined),
+    'min',
+  );
+}
+
+/** What became of all that came in, over all lives and processes, as the ledgers have it. */
+export function measureTotals(registry: Registry, totals: PipelineTotals): void {
+  const counter = (name: string, help: string, label: string, values: Readonly<Record<string, number>>): void => {
+    const metric = new Counter({ name, help, labelNames: [label], registers: [registry] });
+    for (const [value, count] of Object.entries(values)) metric.inc({ [label]: value }, count);
+  };
+  counter(
+    'shiplog_spool_bytes_total',
+    'Payload bytes, over all lives: committed = read + unread + dropped + quarantined.',
+    'state',
+    {
+      committed: totals.committedBytes,
+      read: totals.readBytes,
+      unread: totals.unreadBytes,
+      dropped: totals.droppedBytes,
+      quarantined: totals.quarantinedBytes,
+    },
+  );
+  counter(
+    'shiplog_log_records_total',
+    'Records, over all lives: read = indexed + failure_store + dead_lettered + dropped + in_flight.',
+    'outcome',
+    {
+      read: totals.readRecords,
+      indexed: totals.indexedRecords,
+      failure_store: totals.failureStoreRecords,
+      dead_lettered: totals.deadLetteredRecords,
+      dropped: totals.droppedRecords,
+      in_flight: totals.inFlightRecords,
+    },
+  );
 }

@@ -13,6 +13,7 @@ import type { Config } from '../config.ts';
 import { blockList, clusterRules, contains } from '../networks.ts';
 import type { LogPipeline } from './pipeline.ts';
 import { rulesOf } from './rules.ts';
+import type { Colleagues } from '../supervisor/colleagues.ts';
 
 /** What the log side asks of others. */
 export interface Inquiries {
@@ -25,7 +26,7 @@ export interface Inquiries {
 export async function openLogs(
   config: Config,
   { lookup, givesCluster }: Inquiries,
-  log: Logger,
+  { log, colleagues }: { readonly log: Logger; readonly colleagues: Colleagues },
 ): Promise<LogPipeline & AsyncDisposable> {
   const { data, http, ingest, logs } = config;
   const { dataset, namespace } = logs.sink === 'elasticsearch' ? logs.elasticsearch : embeddedStream;
@@ -36,37 +37,44 @@ export async function openLogs(
   const renderer = createRenderer({ clusters: { fallback, reserved }, dataset, namespace, lookup, rules, log });
   const pipeline = await openPipeline({
     data,
-    listeners: listenOptions(ingest),
-    maxSpoolSize: ingest.spool.max_size,
+    listeners: listenOptions(ingest, colleagues),
+    maxSpoolSize: Math.floor(ingest.spool.max_size / colleagues.count),
     whenSpoolFull: ingest.spool.when_full,
     clusterOf: clusterRules(sources),
     renderer,
     sink: await openSink(config, log),
     shutdownGrace: http.shutdown_grace,
+    removeLetters: async (ids) => {
+      const { answers } = await colleagues.ask({ about: 'letters', ids: ids && [...ids] });
+      return answers.reduce((sum, answer) => sum + (answer.about === 'letters' ? answer.removed : 0), 0);
+    },
     log,
   });
   return present(pipeline, renderer);
 }
 
-function listenOptions({ syslog, forward, gelf }: Config['ingest']): ListenOptions {
+/** What this worker listens for: what one alone does is the first one's. */
+function listenOptions({ syslog, forward, gelf }: Config['ingest'], { slot, count }: Colleagues): ListenOptions {
   const { tcp, udp, unix } = syslog;
   const [tls, forwardTls] = [securePlace(syslog.tls), securePlace(forward.tls)];
   const [allowed, proxies] = [blockList(syslog.allow), blockList(syslog.proxy_protocol)];
   return {
     ...(tcp !== 'off' && { tcp }),
-    ...(udp !== 'off' && { udp }),
     ...(unix !== undefined && { unix }),
     ...(tls && { tls }),
-    ...(forward.listen !== 'off' && { forward: forward.listen }),
-    ...(forwardTls && { forwardTls }),
-    ...(forward.unix !== undefined && { forwardUnix: forward.unix }),
-    ...(forward.shared_key !== undefined && { forwardKey: forward.shared_key }),
     ...(gelf.tcp !== 'off' && { gelfTcp: gelf.tcp }),
-    ...(gelf.udp !== 'off' && { gelfUdp: gelf.udp }),
+    ...(slot === 0 && {
+      ...(udp !== 'off' && { udp }),
+      ...(gelf.udp !== 'off' && { gelfUdp: gelf.udp }),
+      ...(forward.listen !== 'off' && { forward: forward.listen }),
+      ...(forwardTls && { forwardTls }),
+      ...(forward.unix !== undefined && { forwardUnix: forward.unix }),
+      ...(forward.shared_key !== undefined && { forwardKey: forward.shared_key }),
+    }),
     maxFrame: syslog.max_frame,
     allows: (address) => syslog.allow.length === 0 || contains(allowed, address),
     isProxy: (address) => contains(proxies, address),
-    maxConnections: syslog.max_connections,
+    maxConnections: Math.ceil(syslog.max_connections / count),
     maxConnectionsPerSource: syslog.max_connections_per_source,
   };
 }
@@ -111,7 +119,9 @@ function present(pipeline: Pipeline, renderer: Renderer): LogPipeline & AsyncDis
     arrivals: (request, signal) => pipeline.arrivals(request, signal),
     deadLetters: pipeline.deadLetters,
     status: () => ({ ...pipeline.status(), ...renderer.counts }),
-    reload: () => pipeline.reload(),
+    removeOwnLetters: (ids) => pipeline.removeOwnLetters(ids),
+    share: () => pipeline.share(),
+    totals: (shares) => pipeline.totals(shares),
     drain: () => pipeline.drain(),
     [Symbol.asyncDispose]: () => pipeline[Symbol.asyncDispose](),
   };

@@ -4,7 +4,16 @@ import type { Pipeline, PipelineStatus } from '../../ingest/pipeline.ts';
 /** What the HTTP side needs of the log pipeline. */
 export interface LogPipeline extends Pick<
   Pipeline,
-  'addresses' | 'accept' | 'search' | 'histogram' | 'arrivals' | 'deadLetters' | 'reload' | 'drain'
+  | 'addresses'
+  | 'accept'
+  | 'search'
+  | 'histogram'
+  | 'arrivals'
+  | 'deadLetters'
+  | 'removeOwnLetters'
+  | 'share'
+  | 'totals'
+  | 'drain'
 > {
   /** How it is, and what was read since the start. */
   status(): PipelineStatus & Pick<RendererCounts, 'parseFailures' | 'lookupFailures' | 'rules'>;

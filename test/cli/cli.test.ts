@@ -51,7 +51,7 @@ describe('the command line', () => {
 
   test('a folder that cannot be made is told without a stack', async () => {
     await writeFile(join(folder, 'file'), '');
-    const { code, stderr } = await shiplog(['serve'], {
+    const { code, stderr } = await shiplogProcess(['serve'], {
       SHIPLOG_DATA: join(folder, 'file/below'),
       SHIPLOG_HTTP_LISTEN: '127.0.0.1:0',
     });

@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { connect } from 'node:tls';
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import { shiplogProcess, spawnShiplog } from '../support/command.ts';
 import { codeOf, send } from '../support/service.ts';
 
@@ -15,6 +15,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 const anywhere = {
+  SHIPLOG_WORKERS: '2',
   SHIPLOG_HTTP_LISTEN: '127.0.0.1:0',
   SHIPLOG_INGEST_SYSLOG_TCP: '127.0.0.1:0',
   SHIPLOG_INGEST_SYSLOG_UDP: 'off',
@@ -75,6 +76,9 @@ test.each(['SHIPLOG_HTTP_LISTEN', 'SHIPLOG_INGEST_SYSLOG_TCP'])(
   },
 );
 
+const replaced = 'workers were replaced: users, certificates and the configuration are read again';
+const waits = { timeout: 20_000, interval: 50 };
+
 const certificates = resolve(import.meta.dirname, '../support/certificates');
 
 test.each(['syslog', 'forward'])('a certificate of %s that cannot be used is told by its key', async (section) => {
@@ -119,29 +123,59 @@ test('at SIGHUP it reads its certificate again, and goes on', async () => {
   expect(await name()).toBe('server');
   await use('renewed');
   server.kill('SIGHUP');
-  await server.logged('a new certificate is in use');
+  await server.logged(replaced);
   expect(await name()).toBe('renewed');
   expect(await server.end('SIGTERM')).toEqual([0, null]);
-});
+}, 120_000);
 
-test('at SIGHUP it looks at users at once, and says whether the configuration is another', async () => {
+test('at SIGHUP it goes on with the configuration of that moment, if it can be used', async () => {
   const file = join(folder, 'changing.yml');
-  await writeFile(file, 'ingest: { tags: { cluster: one } }\n');
   const data = join(folder, 'changing');
-  const env = { ...anywhere, SHIPLOG_DATA: data, SHIPLOG_CONFIG: file };
+  await writeFile(file, `data: ${data}\n`);
+  const { SHIPLOG_HTTP_LISTEN, SHIPLOG_INGEST_SYSLOG_UDP } = anywhere;
+  const env = { SHIPLOG_HTTP_LISTEN, SHIPLOG_INGEST_SYSLOG_UDP, SHIPLOG_CONFIG: file };
   await using server = spawnShiplog(['serve'], env);
-  await server.logged('started');
+  const port = Number(new URL(String((await server.logged('started'))['http'])).port);
+  const post = async (message: string): Promise<void> => {
+    const headers = { 'content-type': 'application/json' };
+    const body = JSON.stringify({ message, host: 'h' });
+    expect((await send(port, '/logs', { method: 'POST', body, headers })).text).toBe('{"accepted":1}');
+  };
+  const clusters = async (): Promise<string[]> => {
+    const { text } = await send(port, '/api/logs');
+    return [...text.matchAll(/"cluster":\{"name":"(\w+)"\}/g)].map(([, name = '']) => name);
+  };
+  await post('before');
+  await vi.waitFor(async () => expect(await clusters()).toEqual(['default']), waits);
+
+  await writeFile(file, `data: ${data}\ningest: { tags: { cluster: two } }\n`);
   server.kill('SIGHUP');
-  await server.logged('users and certificates were looked at again, as they are by themselves');
-  await writeFile(file, 'ingest: { tags: { cluster: two } }\n');
+  await server.logged(replaced);
+  await post('after');
+  await vi.waitFor(async () => expect(await clusters()).toEqual(['two', 'default']), waits);
+
+  await writeFile(file, `data: ${data}\ningest: { tags: { clutter: two } }\n`);
   server.kill('SIGHUP');
-  await server.logged('the configuration is another now; that counts from the next start');
-  await writeFile(file, 'ingest: { tags: { clutter: two } }\n');
-  server.kill('SIGHUP');
-  const { problems } = await server.logged('the configuration can no longer be used; the next start would fail');
+  const { problems } = await server.logged('the configuration can no longer be used; the one in force stays so');
   expect(String(problems)).toContain('ingest.tags.clutter');
+
+  await writeFile(file, `data: ${data}/other\n`);
+  server.kill('SIGHUP');
+  await server.logged('data cannot change while it runs; start it anew for that');
+
+  const other = createServer().listen(0, '127.0.0.1');
+  await once(other, 'listening');
+  const address = other.address();
+  const taken = `127.0.0.1:${typeof address === 'object' ? address?.port : ''}`;
+  await writeFile(file, `data: ${data}\ningest: { syslog: { tcp: '${taken}' } }\n`);
+  server.kill('SIGHUP');
+  const { reason } = await server.logged('workers with the new configuration cannot start; the old ones go on');
+  expect(reason).toBe(`ingest.syslog.tcp is ${taken}: another process listens there already`);
+  other.close();
+  await post('still');
+  await vi.waitFor(async () => expect(await clusters()).toEqual(['two', 'two', 'default']), waits);
   expect(await server.end('SIGTERM')).toEqual([0, null]);
-});
+}, 120_000);
 
 test('images that are not this user’s to change are told of at the start, with the command that mends it', async () => {
   const data = join(folder, 'foreign');

@@ -1,5 +1,5 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import * as fc from 'fast-check';
 import { parse } from 'yaml';
@@ -36,6 +36,7 @@ test('without any configuration there are defaults for all, and everything liste
   const root = resolve(import.meta.dirname, '../..');
   expect(config).toEqual({
     data: join(root, 'data'),
+    workers: Math.min(availableParallelism(), 8),
     http: {
       listen: { host: '127.0.0.1', port: 5000 },
       trusted_proxies: [],

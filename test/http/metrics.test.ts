@@ -47,18 +47,7 @@ test('the pipeline is measured when it is asked for', async () => {
       .join('\n');
   await read();
   expect(await read()).toMatchInlineSnapshot(`
-    "shiplog_spool_bytes_total{state="committed"} 1
-    shiplog_spool_bytes_total{state="read"} 2
-    shiplog_spool_bytes_total{state="unread"} 3
-    shiplog_spool_bytes_total{state="dropped"} 4
-    shiplog_spool_bytes_total{state="quarantined"} 5
-    shiplog_log_records_total{outcome="read"} 6
-    shiplog_log_records_total{outcome="indexed"} 7
-    shiplog_log_records_total{outcome="failure_store"} 8
-    shiplog_log_records_total{outcome="dead_lettered"} 9
-    shiplog_log_records_total{outcome="dropped"} 10
-    shiplog_log_records_total{outcome="in_flight"} 11
-    shiplog_render_failures_total{part="parse"} 14
+    "shiplog_render_failures_total{part="parse"} 14
     shiplog_render_failures_total{part="lookup"} 15
     shiplog_log_rule_records_total{rule="a rule"} 27
     shiplog_sink_deliveries_total{outcome="taken"} 17
@@ -75,7 +64,20 @@ test('the pipeline is measured when it is asked for', async () => {
     shiplog_log_lag_seconds 16
     shiplog_sink_deliveries_under_way 21
     shiplog_sink_deliveries_at_once 20
-    shiplog_sink_up 1"
+    shiplog_sink_up 1
+    shiplog_spool_bytes_total{state="committed"} 1
+    shiplog_spool_bytes_total{state="read"} 2
+    shiplog_spool_bytes_total{state="unread"} 3
+    shiplog_spool_bytes_total{state="dropped"} 4
+    shiplog_spool_bytes_total{state="quarantined"} 5
+    shiplog_log_records_total{outcome="read"} 6
+    shiplog_log_records_total{outcome="indexed"} 7
+    shiplog_log_records_total{outcome="failure_store"} 8
+    shiplog_log_records_total{outcome="dead_lettered"} 9
+    shiplog_log_records_total{outcome="dropped"} 10
+    shiplog_log_records_total{outcome="in_flight"} 11
+    shiplog_workers 1
+    shiplog_worker_deaths_total 0"
   `);
   service.pipeline.full = true;
   service.pipeline.trouble = { code: 'unavailable', reason: 'away', since: 0 };

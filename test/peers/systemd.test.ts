@@ -60,7 +60,7 @@ test('systemd itself runs it: confined, started again after a kill, reloaded and
   await machine.shell(`${pid}; kill -9 $pid`);
   await logged('started', 2);
   await machine.shell('systemctl reload shiplog');
-  await logged('users and certificates were looked at again, as they are by themselves');
+  await logged('workers were replaced: users, certificates and the configuration are read again');
   await machine.shell('systemctl stop shiplog');
   await logged('ended');
   expect(await machine.shell('systemctl show --property=Result --value shiplog')).toBe('success\n');

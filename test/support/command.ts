@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { text } from 'node:stream/consumers';
 import { once } from 'node:events';
 import { run } from '../../src/cli/run.ts';
+import { killGroup } from './server.ts';
 
 const main = join(resolve(import.meta.dirname, '../..'), 'src/main.ts');
 
@@ -56,9 +57,9 @@ export interface Running extends AsyncDisposable {
 
 /** Starts it as a process of its own. */
 export function spawnShiplog(args: readonly string[], env: NodeJS.ProcessEnv): Running {
-  const child = spawn(process.execPath, [main, ...args], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [main, ...args], { env, stdio: ['ignore', 'pipe', 'inherit'], detached: true });
   // A test that is out of time does not dispose.
-  process.once('exit', () => child.kill('SIGKILL'));
+  process.once('exit', () => killGroup(child));
   const closed = once(child, 'close');
   let output = '';
   child.stdout.on('data', (chunk) => (output += String(chunk)));
@@ -79,7 +80,7 @@ export function spawnShiplog(args: readonly string[], env: NodeJS.ProcessEnv): R
       return [child.exitCode, child.signalCode];
     },
     async [Symbol.asyncDispose]() {
-      child.kill('SIGKILL');
+      killGroup(child);
       await closed;
     },
   };

@@ -16,7 +16,7 @@ export interface Server extends AsyncDisposable {
   /** Of TCP and UDP both. */
   readonly syslogPort: number;
   readonly data: string;
-  /** Of the process that runs now; undefined: none does. */
+  /** Of the supervisor that runs now; undefined: none does. */
   readonly pid: () => number | undefined;
   /** All that it printed since the first start. */
   readonly output: () => string;
@@ -24,7 +24,7 @@ export interface Server extends AsyncDisposable {
   readonly env: NodeJS.ProcessEnv;
   /** Starts it and waits until it is ready. */
   start(): Promise<void>;
-  /** SIGKILL; resolves when the process is gone. */
+  /** SIGKILL, to workers too; resolves when all are gone. */
   kill(): Promise<void>;
   /** SIGTERM; resolves with the exit code. */
   stop(): Promise<number | null>;
@@ -40,6 +40,7 @@ export async function startServer(settings: Record<string, string> = {}): Promis
   const env: NodeJS.ProcessEnv = {
     PATH: process.env['PATH'],
     SHIPLOG_DATA: data,
+    SHIPLOG_WORKERS: '1',
     SHIPLOG_HTTP_LISTEN: `127.0.0.1:${httpPort}`,
     SHIPLOG_INGEST_SYSLOG_TCP: `127.0.0.1:${syslogPort}`,
     SHIPLOG_INGEST_SYSLOG_UDP: `127.0.0.1:${syslogPort}`,
@@ -51,14 +52,16 @@ export async function startServer(settings: Record<string, string> = {}): Promis
 
   const end = async (signal: NodeJS.Signals): Promise<number | null> => {
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return child?.exitCode ?? null;
-    const exit = once(child, 'exit');
-    child.kill(signal);
-    await exit;
+    // Its output is closed when the last of its workers is gone.
+    const closed = once(child, 'close');
+    if (signal === 'SIGKILL') killGroup(child);
+    else child.kill(signal);
+    await closed;
     return child.exitCode;
   };
 
   // A test that is out of time does not dispose.
-  const endAtExit = (): void => void child?.kill('SIGKILL');
+  const endAtExit = (): void => void (child !== undefined && killGroup(child));
   process.once('exit', endAtExit);
 
   const server: Server = {
@@ -71,7 +74,11 @@ export async function startServer(settings: Record<string, string> = {}): Promis
     pid: () => child?.pid,
     output: () => output,
     async start() {
-      const started = spawn(process.execPath, [join(root, 'src/main.ts')], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+      const started = spawn(process.execPath, [join(root, 'src/main.ts')], {
+        env,
+        stdio: ['ignore', 'pipe', 'pipe'],
+        detached: true,
+      });
       child = started;
       for (const stream of [started.stdout, started.stderr]) stream.on('data', (chunk) => (output += String(chunk)));
       for (let attempt = 0; attempt < 600; attempt += 1) {
@@ -100,6 +107,15 @@ export async function startServer(settings: Record<string, string> = {}): Promis
     throw error;
   }
   return server;
+}
+
+/** Kills a process that leads its group, with its workers: what a power cut does, as far as processes go. */
+export function killGroup({ pid }: ChildProcess): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, 'SIGKILL');
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
+  }
 }
 
 /** A TCP port of the loopback that nothing listens on. */

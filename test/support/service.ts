@@ -114,7 +114,17 @@ export class FakePipeline implements LogPipeline, AsyncDisposable {
     return this.blocks.flatMap(({ payload }) => Buffer.from(payload).toString().split('\n').slice(0, -1));
   }
 
-  async reload(): Promise<void> {}
+  removeOwnLetters(ids?: ReadonlySet<string>): Promise<number> {
+    return this.#removeLetters(ids);
+  }
+
+  share(): ReturnType<LogPipeline['share']> {
+    return { directories: {}, inFlightRecords: 0 };
+  }
+
+  totals(): ReturnType<LogPipeline['totals']> {
+    return this.status().totals;
+  }
 
   async drain(): Promise<void> {
     this.drained = true;

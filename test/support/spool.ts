@@ -40,6 +40,11 @@ export class Machine {
     const total = { ...this.#total };
     return {
       total,
+      totalWith: (directories) => {
+        const sum = { ...total };
+        for (const [name, ledger] of Object.entries(directories)) if (!this.#counted.has(name)) addTo(sum, ledger);
+        return sum;
+      },
       has: (directory) => this.#counted.has(directory),
       add: (directory, ledger) => {
         if (this.#counted.has(directory)) return;
