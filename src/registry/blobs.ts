@@ -1,11 +1,12 @@
 import type { BlockList } from 'node:net';
+import type { ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { parseDigest } from '../../storage/digest.ts';
+import { recyclePiece } from '../../storage/pieces.ts';
 import type { BlobStore, ByteRange } from '../../storage/store.ts';
 import { HttpError } from '../http/errors.ts';
 import { plainAddress } from '../http/state.ts';
 import { contains } from '../networks.ts';
-import { countPassed } from './buffers.ts';
 import { answerEmpty, type Context, describeContent, type Handler, repositoryFor, param } from './context.ts';
 import { multipart } from './multipart.ts';
 import { parseRange } from './range.ts';
@@ -124,12 +125,24 @@ function wantedRanges(ctx: Context, size: number): ByteRange[] | undefined {
 
 /** Sends bytes as fast as the client takes them; a failure cuts the connection, and so cannot pass for the end. */
 function stream(ctx: Context, body: AsyncIterable<Uint8Array>): void {
-  ctx.body = Readable.from(counted(body), { objectMode: false });
+  const sent: Readable = Readable.from(pieces(), { objectMode: false });
+  ctx.body = sent;
+
+  async function* pieces(): AsyncGenerator<Uint8Array> {
+    const { res } = ctx;
+    for await (const piece of body) {
+      yield piece;
+      if (sent.readableLength > 0) continue;
+      if (res.writableNeedDrain) await drained(res);
+      if (res.writableLength === 0 && !res.destroyed) recyclePiece(piece);
+    }
+  }
 }
 
-async function* counted(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  for await (const piece of body) {
-    yield piece;
-    countPassed(piece.length);
-  }
+/** Waits until all that was written is with the system, or the client has gone. */
+async function drained(response: ServerResponse): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  response.once('drain', resolve).once('close', resolve);
+  await promise;
+  response.off('drain', resolve).off('close', resolve);
 }

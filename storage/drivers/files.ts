@@ -1,8 +1,7 @@
 import { dirname } from 'node:path';
 import { StorageError } from '../errors.ts';
+import { pieceSize, takePiece } from '../pieces.ts';
 import type { FileHandle, FileSystem } from './file-system.ts';
-
-const pieceSize = 512 * 1024;
 
 /** Whether a failure has one of these system codes. */
 export function hasCode(error: unknown, ...codes: string[]): boolean {
@@ -76,7 +75,7 @@ export async function* readFile(
 }
 
 async function readPiece(handle: FileHandle, position: number, length: number): Promise<Uint8Array> {
-  const piece = Buffer.allocUnsafe(length);
+  const piece = takePiece(length);
   const { bytesRead } = await handle.read(piece, 0, length, position);
   if (bytesRead === 0) throw new Error('the file is shorter than it was');
   return piece.subarray(0, bytesRead);
