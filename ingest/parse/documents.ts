@@ -20,7 +20,8 @@ import { endedBy, partOf, pieceOf } from './pieces.ts';
 import { messageReader } from './read-message.ts';
 import { renderDocument } from './render-ecs.ts';
 import { segmentPrefix, recordId } from './record-id.ts';
-import { parseSyslog, readAgain, type SyslogLine } from './syslog.ts';
+import { longestHeader, RecentContexts } from './recent-contexts.ts';
+import { parseSyslog, type SyslogLine } from './syslog.ts';
 import type { ClusterRules } from './tagger.ts';
 import { joinedText, type Text, textsOf } from './texts.ts';
 import { formatTime } from './time.ts';
@@ -85,14 +86,16 @@ export function createRenderer(options: RendererOptions): Renderer {
 /** Documents that are in memory at once, and their characters of JSON, by about one more; then others get their turn. */
 const run = { documents: 1000, characters: 1024 * 1024 } as const;
 
-/** Headers whose rendering is kept, each of at most so many characters. */
+/** Headers whose rendering is kept. */
 const mostContexts = 4096;
-const longestHeader = 2048;
+/** Connections whose recent headers are at hand. */
+const mostConnections = 128;
 
 class BlockRenderer implements Renderer {
   readonly #options: RendererOptions;
   readonly #images: KnownImages;
   readonly #contexts = new BoundedMap<string, Context>(mostContexts);
+  readonly #recent = new BoundedMap<string, RecentContexts>(mostConnections);
   #records = 0;
   #emptyFrames = 0;
   #parseFailures = 0;
@@ -146,7 +149,11 @@ class BlockRenderer implements Renderer {
     const batch: Batch = { block, idPrefix: segmentPrefix(block.segment), ingested };
     let documents: RenderedDocument[] = [];
     let [lines, characters] = [0, 0];
-    let last: Context | undefined;
+    const { connection } = block.source;
+    const recent = this.#recent.get(connection) ?? new RecentContexts();
+    this.#recent.set(connection, recent);
+    /** Their images were looked up in this block. */
+    const asked = new Set<Context>();
     const readMessage = messageReader(block);
     const add = (rendered: RenderedDocument | undefined): void => {
       lines += 1;
@@ -180,16 +187,17 @@ class BlockRenderer implements Renderer {
         else for (const joined of joiner.push(piece)) add(this.#joined(joined, sieve));
         continue;
       }
-      const { line, context: known } = this.#read(block, text, last);
+      const { line, context: known } = this.#read(block, text, recent);
       let context = known;
-      if (context.image !== undefined && context.images === undefined) {
+      if (context.image !== undefined && context.images === undefined && !asked.has(context)) {
+        asked.add(context);
         const found = this.#images.find(context.image, signal);
         const images = found instanceof Promise ? await found : found;
         if (images !== undefined) {
           context = this.#keep(block.source, newContext(context.line, block.source, this.#options, images));
+          recent.add(context);
         }
       }
-      if (context.line.around !== undefined) last = context;
       const whole: Line = { batch, text, context, own: ownOf(line, text.text, block.arrivedAt), written: true };
       const piece = pieceOf(whole, line.message, at, joiner);
       if (piece === undefined) add(this.#whole(whole, sieve));
@@ -229,16 +237,14 @@ class BlockRenderer implements Renderer {
     return { document: renderNote(note, this.#options), end: note.first.end };
   }
 
-  /** Reads a line; where it has the header of the line before, only what is its own. */
-  #read(
-    block: StoredBlock,
-    text: Text,
-    last: Context | undefined,
-  ): { readonly line: OwnLine; readonly context: Context } {
-    const again = last && isWhole(block, text) ? readAgain(text.text, last.line) : undefined;
-    if (last !== undefined && again !== undefined) return { line: again, context: last };
+  /** Reads a line; where it has the header of a recent one, only what is its own. */
+  #read(block: StoredBlock, text: Text, recent: RecentContexts): { readonly line: OwnLine; readonly context: Context } {
+    const again = isWhole(block, text) ? recent.find(text.text) : undefined;
+    if (again !== undefined) return again;
     const line = readLine(block, text);
-    return { line, context: this.#contextOf(block.source, line, text.text) };
+    const context = this.#contextOf(block.source, line, text.text);
+    recent.add(context);
+    return { line, context };
   }
 
   #contextOf(source: Source, line: SyslogLine, text: string): Context {
@@ -288,6 +294,6 @@ class BlockRenderer implements Renderer {
     if (failed) this.#parseFailures += 1;
     const tags = failed ? [...said, 'parse_failure'] : said;
     const record: LogRecord = { id, sequence, createdAt, ...facts, ...own, ...(tags.length > 0 && { tags }) };
-    return { record, json: renderDocument(record, common, this.#options, ingested) };
+    return { record, json: renderDocument(record, common, ingested) };
   }
 }

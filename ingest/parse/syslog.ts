@@ -42,12 +42,21 @@ export function parseSyslog(text: string): SyslogLine {
  * Reads a line that has the header of another, but for the time: what is its own. It says what parsing it would.
  * `undefined`: its header is another.
  */
-export function readAgain(text: string, last: SyslogLine): Pick<SyslogLine, 'stamp' | 'message'> | undefined {
-  if (last.around === undefined || !text.startsWith(last.around.before)) return undefined;
-  const at = last.around.before.length;
-  const stamp = parseIsoStamp(text, at) ?? parseBsdStamp(text, at);
-  if (stamp === undefined || !text.startsWith(last.around.after, stamp.end)) return undefined;
-  return { stamp, message: skipByteOrderMark(text, stamp.end + last.around.after.length) };
+export function readAgain(
+  text: string,
+  { around }: SyslogLine,
+  stamp: Stamp | undefined = findStamp(text),
+): Pick<SyslogLine, 'stamp' | 'message'> | undefined {
+  if (around === undefined || stamp === undefined || stamp.start !== around.before.length) return undefined;
+  if (!text.startsWith(around.before) || !text.startsWith(around.after, stamp.end)) return undefined;
+  return { stamp, message: skipByteOrderMark(text, stamp.end + around.after.length) };
+}
+
+/** The time of a line's header, where either RFC has it. */
+export function findStamp(text: string): Stamp | undefined {
+  const { end } = readPriority(text, 0);
+  const at = text.startsWith('1 ', end) ? end + 2 : text[end] === ' ' ? end + 1 : end;
+  return parseIsoStamp(text, at) ?? parseBsdStamp(text, at);
 }
 
 /** `<0>` to `<191>` (RFC 5424 section 6.2.1). */

@@ -86,7 +86,7 @@ export function renderNote({ first, count, arrivedAt }: Note, options: DocumentO
     tags: ['dropped'],
     fields: { rule, dropped: count },
   };
-  return { record, json: renderDocument(record, renderCommon(facts, options), options, formatTime(Date.now() * 1000)) };
+  return { record, json: renderDocument(record, renderCommon(facts, options), formatTime(Date.now() * 1000)) };
 }
 
 /** What a note says of where its records came from. */

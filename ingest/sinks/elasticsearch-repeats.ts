@@ -55,6 +55,18 @@ export class Repeats {
     }
   }
 
+  /**
+   * Whether all documents were stored just now, in the index that was written to before, and none can be in an earlier
+   * one: there is nothing to mend, which is almost always so.
+   */
+  isFirst(documents: readonly Pick<SinkDocument, 'record'>[], items: readonly BulkItem[]): boolean {
+    return (
+      this.#unanswered.size === 0 &&
+      items.every(({ status, _index, failure_store: store }) => status === 201 && _index === this.#written && !store) &&
+      documents.every(({ record }) => record.createdAt >= this.#openedAt)
+    );
+  }
+
   /** Finds what is stored for the second time, and deletes the second copy. Throws what the client throws. */
   async mend(client: Client, answered: readonly Answered[], signal: AbortSignal): Promise<void> {
     const stored = answered.filter(([, item]) => isStored(item));
