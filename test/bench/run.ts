@@ -14,6 +14,8 @@ import { keepResults } from './frame/results.ts';
 import { runBench } from './frame/run-bench.ts';
 import { logBenches, rsyslogConfigurations } from './logs/benches.ts';
 import { registryBenches } from './registry/benches.ts';
+import { verifyDurability } from './registry/durability.ts';
+import { peerConfiguration } from './registry/servers.ts';
 
 /** All that there is; the order is that of the chart. */
 const benches: readonly Bench[] = [...registryBenches, ...logBenches];
@@ -36,6 +38,10 @@ for (const bench of wanted) {
   const result = await runBench(bench);
   results.push(result);
   console.log(`${format(result)}\n`);
+}
+if (wanted.some((bench) => registryBenches.includes(bench))) {
+  console.log(`${peerConfiguration()}\n`);
+  console.log(`a trace of shiplog's system calls: all ${await verifyDurability()} files of an image were synced\n`);
 }
 await keepResults(
   results,

@@ -28,6 +28,12 @@ export interface RegistryOptions {
   readonly users?: boolean;
 }
 
+/** How shiplog is started. */
+export interface ShiplogOptions extends RegistryOptions {
+  /** A file for what strace sees of syncs and renames. */
+  readonly trace?: string;
+}
+
 /** Starts a registry. */
 export type StartRegistry = (options?: RegistryOptions) => Promise<Registry>;
 
@@ -37,7 +43,7 @@ const user = { login: 'ci:right', line: 'ci:$2b$10$.EspMHS00rgMXHJimrAvxu73amF8X
 const main = resolve(import.meta.dirname, '../../../src/main.ts');
 
 /** shiplog as it is by default: durable, with its log, which goes to a file. */
-export const shiplog: StartRegistry = ({ storage = 'disk', users = false } = {}) =>
+export const shiplog = ({ storage = 'disk', users = false, trace }: ShiplogOptions = {}): Promise<Registry> =>
   start(storage, async (ground, address, folder) => {
     const htpasswd = join(folder, 'htpasswd');
     if (users) await writeFile(htpasswd, user.line);
@@ -49,7 +55,11 @@ export const shiplog: StartRegistry = ({ storage = 'disk', users = false } = {})
       SHIPLOG_AUTH_HTPASSWD: htpasswd,
       ...ground.settings,
     };
-    return { command: process.execPath, args: [main], env, login: users ? user.login : undefined };
+    const login = users ? user.login : undefined;
+    if (trace === undefined) return { command: process.execPath, args: [main], env, login };
+    // -D: the process that is started is shiplog's, and strace is below it.
+    const strace = ['-D', '-f', '-y', '-s', '4096', '-e', 'trace=fsync,fdatasync,rename', '-o', trace];
+    return { command: 'strace', args: [...strace, process.execPath, main], env, login };
   });
 
 /** A release of distribution: its cache of descriptors is on, its access log and its tracing are off. */
