@@ -131,7 +131,8 @@ export class Supervisor implements AsyncDisposable {
       this.#inquiry.forget(worker);
       if (member.ready) return this.#lose(member, code, signal);
       // What it said at last may come after its exit.
-      const fail = (): void => ready.reject(new StartError(`a worker ended while it started, ${outcome(code, signal)}`));
+      const fail = (): void =>
+        ready.reject(new StartError(`a worker ended while it started, ${outcome(code, signal)}`));
       if (worker.isConnected()) worker.once('disconnect', fail);
       else fail();
     });
