@@ -1,3 +1,10 @@
+/**
+ * What a block that is not committed, or a datagram, costs in memory besides its bytes: buffer, block, promises and its
+ * place in the queue. In bytes, as measured with Node 24; else a sender of tiny ones could fill far more memory than a
+ * bound says.
+ */
+export const overhead = 1024;
+
 /** Bytes that many connections hold at once. Once they are over the limit, who reads waits. */
 export class Budget {
   readonly #limit: number;

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import type { Block, Source } from '../block.ts';
 import type { Log } from '../log.ts';
 import { SpoolError } from '../spool/errors.ts';
-import type { Budget } from './budget.ts';
+import { type Budget, overhead } from './budget.ts';
 import type { Fairness, Load } from './fairness.ts';
 import { Framer, type Piece } from './framing.ts';
 import { arrival, type ListenerOptions } from './listener.ts';
@@ -21,9 +21,9 @@ export interface ConnectionOptions {
   readonly source: Source;
   readonly spool: ListenerOptions['spool'];
   readonly maxFrame: number;
-  /** Above so many uncommitted bytes nothing more is read. */
+  /** While what is uncommitted takes more bytes of memory, nothing more is read. */
   readonly window: number;
-  /** The uncommitted bytes of all connections; while it is exceeded, nothing more is read. */
+  /** The same of all connections together. */
   readonly budget: Budget;
   /** Who waits while the spool fills up, and what this one brings. */
   readonly fairness: Fairness;
@@ -169,8 +169,9 @@ export class Connection {
       if (piece.flags.cut === true) counters.cutFrames += 1;
       const block: Block = { ...piece, source, arrivedAt: arrival() };
       if (this.#uncommitted === 0) this.#idle = Promise.withResolvers<void>();
-      this.#uncommitted += block.payload.length;
-      budget.take(block.payload.length);
+      const cost = costOf(block);
+      this.#uncommitted += cost;
+      budget.take(cost);
       this.#place += 1;
       if (this.#refused.length > 0 || this.#recovering) this.#refused.push({ place: this.#place, block });
       else void this.#commit(block, this.#place);
@@ -237,8 +238,9 @@ export class Connection {
   }
 
   #settle(block: Block): void {
-    this.#uncommitted -= block.payload.length;
-    this.#options.budget.give(block.payload.length);
+    const cost = costOf(block);
+    this.#uncommitted -= cost;
+    this.#options.budget.give(cost);
     if (this.#uncommitted === 0) this.#idle.resolve();
   }
 
@@ -250,6 +252,11 @@ export class Connection {
 
 /** How long it takes until a spool that failed is asked again, in ms. */
 const retryAfter = 200;
+
+/** The memory that a block takes until it is committed, in bytes. */
+function costOf({ payload }: Block): number {
+  return payload.length + overhead;
+}
 
 /** The spool will never take it. */
 function isFinal(error: unknown): boolean {

@@ -1,10 +1,14 @@
 import { gunzipSync, inflateSync } from 'node:zlib';
+import { overhead } from './budget.ts';
 
 /** Bounds of chunked messages; those of 128 chunks and 5 seconds are GELF's own ("GELF via UDP"). Bytes and ms. */
 const mostChunks = 128;
 const patience = 5000;
+/** Of all senders, and of each address: one alone must not push out what others began. */
 const mostMessages = 1000;
 const mostHeld = 16 * 1024 * 1024;
+const mostMessagesOfOne = mostMessages / 4;
+const mostHeldOfOne = mostHeld / 4;
 /** Behind its mark a chunk has an id of 8 bytes, its place, and how many there are. */
 const headLength = 12;
 /** How many times as large as it came a message of more than `small` bytes may become by inflation. */
@@ -15,8 +19,16 @@ const small = 64 * 1024;
 interface Unfinished {
   readonly chunks: (Buffer | undefined)[];
   readonly since: number;
+  readonly sender: Sender;
   missing: number;
   size: number;
+}
+
+/** An address, and what it has begun, in the order of the first chunks. */
+interface Sender {
+  readonly address: string;
+  readonly unfinished: Map<string, Unfinished>;
+  held: number;
 }
 
 /** Makes messages of GELF's datagrams: joins those that are chunks of one, and inflates those that are compressed. */
@@ -25,6 +37,7 @@ export class GelfDatagrams {
   readonly #now: () => number;
   /** In the order of their first chunks. */
   readonly #unfinished = new Map<string, Unfinished>();
+  readonly #senders = new Map<string, Sender>();
   #held = 0;
   readonly #counts = { chunks: 0, badDatagrams: 0, unfinishedMessages: 0 };
 
@@ -34,7 +47,7 @@ export class GelfDatagrams {
     this.#now = now;
   }
 
-  /** Bytes of chunks that wait for others. */
+  /** The memory of chunks that wait for others, in bytes. */
   get held(): number {
     return this.#held;
   }
@@ -63,41 +76,52 @@ export class GelfDatagrams {
       return undefined;
     }
     this.#counts.chunks += 1;
-    this.#giveUp((_, { since }) => this.#now() - since > patience);
+    this.#giveUp(this.#unfinished, ({ since }) => this.#now() - since > patience);
+    const sender: Sender = this.#senders.get(address) ?? { address, unfinished: new Map(), held: 0 };
     const key = `${address} ${chunk.toString('hex', 2, 10)} ${count}`;
-    const message = this.#unfinished.get(key) ?? {
+    const message = sender.unfinished.get(key) ?? {
       chunks: Array.from<Buffer | undefined>({ length: count }),
       since: this.#now(),
+      sender,
       missing: count,
       size: 0,
     };
     if (message.chunks[place] !== undefined) return undefined;
     const content = chunk.subarray(headLength);
+    const cost = content.length + overhead;
     message.chunks[place] = content;
     message.missing -= 1;
-    message.size += content.length;
-    this.#held += content.length;
+    message.size += cost;
+    sender.held += cost;
+    this.#held += cost;
+    sender.unfinished.set(key, message);
+    this.#senders.set(address, sender);
     this.#unfinished.set(key, message);
     if (message.missing === 0) {
       this.#forget(key, message);
       return Buffer.concat(message.chunks.filter((part) => part !== undefined));
     }
-    this.#giveUp(() => this.#held > mostHeld || this.#unfinished.size > mostMessages);
+    const { unfinished } = sender;
+    this.#giveUp(unfinished, () => sender.held > mostHeldOfOne || unfinished.size > mostMessagesOfOne);
+    this.#giveUp(this.#unfinished, () => this.#held > mostHeld || this.#unfinished.size > mostMessages);
     return undefined;
   }
 
   /** Gives up messages, oldest first, as long as something holds. */
-  #giveUp(holds: (key: string, message: Unfinished) => boolean): void {
-    for (const [key, message] of this.#unfinished) {
-      if (!holds(key, message)) return;
+  #giveUp(messages: ReadonlyMap<string, Unfinished>, holds: (message: Unfinished) => boolean): void {
+    for (const [key, message] of messages) {
+      if (!holds(message)) return;
       this.#forget(key, message);
       this.#counts.unfinishedMessages += 1;
     }
   }
 
-  #forget(key: string, { size }: Unfinished): void {
+  #forget(key: string, { sender, size }: Unfinished): void {
     this.#unfinished.delete(key);
     this.#held -= size;
+    sender.unfinished.delete(key);
+    sender.held -= size;
+    if (sender.unfinished.size === 0) this.#senders.delete(sender.address);
   }
 
   /** By its first bytes: gzip (RFC 1952 section 2.3.1), zlib (RFC 1950 section 2.2), or neither. */

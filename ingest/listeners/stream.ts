@@ -16,7 +16,7 @@ import type { Holder, Rests } from './rests.ts';
 export interface StreamListenerOptions extends ListenerOptions {
   /** The memory of all unfinished frames; one for all listeners. */
   readonly rests: Rests;
-  /** The uncommitted bytes of all connections; while it is exceeded, none is read. One for all listeners. */
+  /** The memory of what all connections have uncommitted; while it is exceeded, none is read. One for all listeners. */
   readonly budget: Budget;
   /** Who waits while the spool fills up; one for all listeners. */
   readonly fairness: Fairness;
@@ -24,7 +24,7 @@ export interface StreamListenerOptions extends ListenerOptions {
   readonly isProxy: (address: string) => boolean;
   /** A connection that says nothing for so long is reset; Docker's driver then connects again. 24 hours. */
   readonly silence?: number;
-  /** A connection with more uncommitted bytes is not read. 4 MiB. */
+  /** A connection whose uncommitted blocks take more memory is not read. 4 MiB. */
   readonly window?: number;
   /** How long a PROXY header may take. 5 seconds. */
   readonly headerTimeout?: number;

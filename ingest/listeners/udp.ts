@@ -6,12 +6,13 @@ import type { BlockKind, Source } from '../block.ts';
 import { BoundedMap } from '../parse/bounded-map.ts';
 import { joinDatagrams } from '../parse/frames.ts';
 import { plainAddress } from '../parse/tagger.ts';
+import { overhead } from './budget.ts';
 import { arrival, type ListenAddress, type ListenerOptions, type NetworkListener } from './listener.ts';
 
 /** Bounds of a UDP listener, each with a default. Sizes in bytes. */
 export interface UdpListenerOptions extends ListenerOptions {
   readonly listen: ListenAddress;
-  /** Bytes that may wait for their commit; beyond it datagrams are dropped. 16 MiB. */
+  /** Memory of datagrams that may wait for their commit; beyond it they are dropped. 64 MiB. */
   readonly window?: number;
   /** The kernel's buffer; it may give less. 4 MiB. */
   readonly receiveBuffer?: number;
@@ -99,7 +100,7 @@ class UdpListener implements NetworkListener {
   }
 
   #receive(datagram: Buffer, from: RemoteInfo): void {
-    const { spool, window = 16 * 1024 * 1024 } = this.#options;
+    const { spool, window = 64 * 1024 * 1024 } = this.#options;
     const source = this.#sourceOf(from);
     if (source === undefined) {
       this.#counts.refusedDatagrams += 1;
@@ -109,11 +110,11 @@ class UdpListener implements NetworkListener {
     this.#counts.bytes += datagram.length;
     const message = spool.full ? datagram : this.#kind.take(datagram, from.address);
     if (message === undefined) return;
-    if (spool.full || this.#waiting + message.length > window) {
+    if (spool.full || this.#waiting + message.length + overhead > window) {
       this.#drop(1, message.length);
       return;
     }
-    this.#waiting += message.length;
+    this.#waiting += message.length + overhead;
     if (this.#turn.size === 0) setImmediate(() => this.#flush());
     const datagrams = this.#turn.get(source);
     if (datagrams === undefined) this.#turn.set(source, [message]);
@@ -153,7 +154,7 @@ class UdpListener implements NetworkListener {
       const reason = error instanceof Error ? error.message : String(error);
       this.#options.log.warn({ datagrams: datagrams.length, reason }, 'datagrams were dropped');
     } finally {
-      this.#waiting -= bytes;
+      this.#waiting -= bytes + datagrams.length * overhead;
     }
   }
 

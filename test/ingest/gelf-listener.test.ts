@@ -97,6 +97,21 @@ test('chunks that wait for others take bounded memory, however many messages are
   expect(datagrams.counters['unfinishedMessages']).toBeGreaterThanOrEqual(5000);
 });
 
+test('an address that begins many messages pushes out its own, not what another began', () => {
+  const datagrams = new GelfDatagrams(mib, () => 0);
+  const [one = Buffer.alloc(0), two = Buffer.alloc(0)] = chunksOf(Buffer.from('{"a":1}'), 2);
+  datagrams.take(one, 'victim');
+  const id = Buffer.alloc(8);
+  for (const size of [2, 120_000]) {
+    for (let n = 0; n < 3000; n += 1) {
+      id.writeUInt32BE(n);
+      const [first = Buffer.alloc(0)] = chunksOf(Buffer.alloc(size, 1), 2, id);
+      datagrams.take(first, 'flood');
+    }
+  }
+  expect(datagrams.take(two, 'victim')?.toString()).toBe('{"a":1}');
+});
+
 test.each<[string, Uint8Array]>([
   ['a chunk without content', Buffer.from('1e0f31323334353637380002', 'hex')],
   ['a chunk of none', Buffer.from('1e0f3132333435363738000041', 'hex')],

@@ -2,6 +2,7 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { expect, type Mock, onTestFinished, test, vi } from 'vitest';
+import { overhead } from '../../ingest/listeners/budget.ts';
 import type { NetworkListener } from '../../ingest/listeners/listener.ts';
 import { SpoolError } from '../../ingest/spool/errors.ts';
 import { FakeSpool } from '../support/fake-spool.ts';
@@ -263,7 +264,7 @@ test('datagrams of one sender are kept whole, each a frame', async () => {
 
 test('datagrams that find the spool full, or too much waiting, are dropped and counted', async () => {
   const spool = new FakeSpool();
-  await using listener = await udp(spool, { window: 5 });
+  await using listener = await udp(spool, { window: overhead + 5 });
   const socket = createSocket('udp4');
   socket.send('<1>too long', listener.address.port, '127.0.0.1');
   await until(() => expect(listener.counters).toMatchObject({ droppedDatagrams: 1, droppedBytes: 11 }));
@@ -274,9 +275,42 @@ test('datagrams that find the spool full, or too much waiting, are dropped and c
   expect(spool.blocks).toEqual([]);
 });
 
+test('chunks of one byte that wait for a commit fill the bounds by what they cost in memory, not by their bytes', async () => {
+  const { spool, asked, commit } = stalledSpool();
+  await using listener = await tcp(spool, { window: 4 * overhead, windowBudget: 10 * overhead });
+  const sockets = await Promise.all(Array.from({ length: 5 }, () => client(listener)));
+  for (let round = 0; round < 30; round += 1) {
+    for (const socket of sockets) socket.write('\n');
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  // The one that goes beyond a bound is read, and one more of each connection with it.
+  expect(asked.mock.calls.length).toBeLessThanOrEqual(15);
+  const heavy = await client(listener);
+  heavy.write('x\n');
+  commit();
+  await until(() => expect(listener.counters).toMatchObject({ bytes: 152 }));
+  await until(() => expect(spool.frames).toHaveLength(151));
+});
+
+test('datagrams of one byte that wait for a commit fill the window by what they cost in memory', async () => {
+  const { spool, commit } = stalledSpool();
+  await using listener = await udp(spool, { window: 10 * (overhead + 1) });
+  const socket = createSocket('udp4');
+  onTestFinished(() => void socket.close());
+  for (let sent = 1; sent <= 30; sent += 1) {
+    socket.send('x', listener.address.port, '127.0.0.1');
+    await until(() => expect(listener.counters['datagrams']).toBe(sent));
+  }
+  expect(listener.counters).toMatchObject({ droppedDatagrams: 20 });
+  commit();
+  await until(() => expect(spool.frames).toHaveLength(10));
+  socket.send('x', listener.address.port, '127.0.0.1');
+  await until(() => expect(spool.frames).toHaveLength(11));
+});
+
 test('a sender is one source, and the window is free again after each commit', async () => {
   const spool = new FakeSpool();
-  await using listener = await udp(spool, { window: 10 });
+  await using listener = await udp(spool, { window: overhead + 10 });
   const socket = createSocket('udp4');
   for (let sent = 1; sent <= 5; sent += 1) {
     socket.send(`<1>a ${sent}`, listener.address.port, '127.0.0.1');
