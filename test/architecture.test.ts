@@ -36,3 +36,27 @@ test('storage/ and ingest/ know no HTTP framework', async () => {
     }
   }
 });
+
+/** The packages that are loaded as soon as a file is: types are none, and what is imported later is not. */
+async function packagesOf(entry: string): Promise<Set<string>> {
+  const packages = new Set<string>();
+  const files = new Set([join(root, entry)]);
+  for (const file of files) {
+    const text = await readFile(file, 'utf8');
+    for (const [, specifier = ''] of text.matchAll(/^(?:import|export) (?!type )(?:[^;']* from )?'([^']+)';/gm)) {
+      if (specifier.startsWith('.')) files.add(resolve(dirname(file), specifier));
+      else if (!specifier.startsWith('node:')) packages.add(/^(?:@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? '');
+    }
+  }
+  return packages;
+}
+
+test('the supervisor loads no more than it takes to read the configuration and to log', async () => {
+  expect([...(await packagesOf('src/cli/serve.ts'))].toSorted()).toEqual(['pino', 're2js', 'yaml', 'zod']);
+});
+
+test('a worker loads the clients of other servers only where it is configured so', async () => {
+  const packages = await packagesOf('src/supervisor/worker.ts');
+  expect(packages).toContain('koa');
+  expect([...packages].filter((name) => /^@(?:elastic|aws-sdk|smithy)\//.test(name))).toEqual([]);
+});

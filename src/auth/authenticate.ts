@@ -8,12 +8,10 @@ import { basicChallenge, bearerChallenge, type BearerChallenge } from './challen
 import { isKey } from './key-file.ts';
 import type { Logins } from './logins.ts';
 import { hostOf, isLoopback } from './loopback.ts';
+import { makeUser } from './make-user.ts';
 import { scopeOfRequest } from './scope.ts';
 import type { Tokens } from './tokens.ts';
 import type { UserFile } from './user-file.ts';
-
-/** How a user is made. */
-export const makeUser = 'npx shiplog htpasswd NAME';
 
 /** By what requests are authenticated, and what it leads to. */
 export interface AuthenticateOptions {

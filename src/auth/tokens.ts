@@ -1,5 +1,7 @@
 import { createHmac } from 'node:crypto';
-import { errors, jwtVerify, SignJWT } from 'jose';
+import { JOSEError } from 'jose/errors';
+import { SignJWT } from 'jose/jwt/sign';
+import { jwtVerify } from 'jose/jwt/verify';
 import type { Identity } from '../http/state.ts';
 import type { UserFile } from './user-file.ts';
 
@@ -79,7 +81,7 @@ export class Tokens {
       const line = this.#lineOf(payload.sub);
       return line !== undefined && payload['line'] === line ? { by: 'htpasswd', name: payload.sub } : undefined;
     } catch (error) {
-      if (error instanceof errors.JOSEError) return undefined;
+      if (error instanceof JOSEError) return undefined;
       throw error;
     }
   }

@@ -1,5 +1,5 @@
 import { type Config, formatAddress, type ListenAddress, loadConfig } from '../config.ts';
-import { makeUser } from '../auth/authenticate.ts';
+import { makeUser } from '../auth/make-user.ts';
 import type { Command } from './command.ts';
 import { openLog } from '../log.ts';
 import { parseOptions } from './options.ts';

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { access, constants, open, readFile, rm, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { makeUser } from '../auth/authenticate.ts';
+import { makeUser } from '../auth/make-user.ts';
 import { parseHtpasswd } from '../auth/htpasswd.ts';
 import { isLoopback } from '../auth/loopback.ts';
 import { Size } from '../cli/table.ts';

@@ -6,7 +6,6 @@ import type { ImageLookup } from '../../ingest/images.ts';
 import { createRenderer, type Renderer } from '../../ingest/parse/documents.ts';
 import type { ListenOptions } from '../../ingest/listeners/open.ts';
 import { openPipeline, type Pipeline } from '../../ingest/pipeline.ts';
-import { openElasticsearch } from '../../ingest/sinks/elasticsearch.ts';
 import { openEmbedded } from '../../ingest/sinks/embedded.ts';
 import type { Sink } from '../../ingest/sinks/sink.ts';
 import type { Config } from '../config.ts';
@@ -93,6 +92,8 @@ export async function openSink({ data, logs }: Config, log: Log): Promise<Sink> 
     const { retention, max_size: maxSize } = logs.embedded;
     return openEmbedded({ directory: join(data, 'logs'), retention, maxSize, log });
   }
+  // Others need not wait for the client to be loaded.
+  const { openElasticsearch } = await import('../../ingest/sinks/elasticsearch.ts');
   const { nodes, username, password, api_key: apiKey, ca, dataset, namespace, retention } = logs.elasticsearch;
   const { ca_fingerprint: caFingerprint, compression } = logs.elasticsearch;
   return openElasticsearch({

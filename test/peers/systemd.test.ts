@@ -56,6 +56,7 @@ test('systemd itself runs it: confined, started again after a kill, reloaded and
   const touch = (path: string): Promise<string> => machine.shell(`${pid}; nsenter --target=$pid --mount touch ${path}`);
   await expect(touch('/etc/shiplog/here')).rejects.toThrow(/Read-only file system/);
   await touch('/var/lib/shiplog/here');
+  expect(await machine.shell('ls /var/cache/shiplog')).not.toBe('');
 
   await machine.shell(`${pid}; kill -9 $pid`);
   await logged('started', 2);

@@ -1,0 +1,2 @@
+/** How a user is made, as messages tell it. */
+export const makeUser = 'npx shiplog htpasswd NAME';
