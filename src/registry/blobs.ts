@@ -141,8 +141,13 @@ function stream(ctx: Context, body: AsyncIterable<Uint8Array>): void {
 
 /** Waits until all that was written is with the system, or the client has gone. */
 async function drained(response: ServerResponse): Promise<void> {
+  const { socket } = response;
+  if (socket === null) return;
   const { promise, resolve } = Promise.withResolvers<void>();
-  response.once('drain', resolve).once('close', resolve);
+  // Of the response's own `close` Koa and its pipeline have ten listeners; with one more Node warns of a leak.
+  socket.once('close', resolve);
+  response.once('drain', resolve);
   await promise;
-  response.off('drain', resolve).off('close', resolve);
+  socket.off('close', resolve);
+  response.off('drain', resolve);
 }

@@ -1,4 +1,6 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { dial, parseAnswer } from '../support/raw-http.ts';
 import { type Registry, startRegistry } from '../support/registry.ts';
 import { random } from '../support/random.ts';
 
@@ -122,6 +124,25 @@ test('If-None-Match is 304 without a body, also for a range', async () => {
     }
   }
   expect((await registry.call('GET', path, { headers: { 'if-none-match': '"other"' } })).status).toBe(200);
+});
+
+test('a client that takes a large blob slowly gets all of it, and Node warns of nothing', async () => {
+  const warnings: string[] = [];
+  const onWarning = (warning: Error): void => void warnings.push(warning.message);
+  process.on('warning', onWarning);
+  onTestFinished(() => void process.off('warning', onWarning));
+  const large = random(8).bytes(16 * 1024 * 1024);
+  using line = await dial(registry.port);
+  line.socket.pause();
+  line.socket.write(
+    `GET /v2/app/blobs/${await registry.blob('app', large)} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`,
+  );
+  // Longer than the two kernels' buffers take to fill.
+  await sleep(300);
+  line.socket.resume();
+  await line.closed;
+  expect(parseAnswer(line.received())?.body.equals(large)).toBe(true);
+  expect(warnings).toEqual([]);
 });
 
 test('an empty blob is a blob, of which no range can be had', async () => {
