@@ -1,6 +1,7 @@
 import { framesOf } from '../parse/frames.ts';
 import { type FileSystem, hasCode, replaceFile } from './file-system.ts';
-import { readAt, readSegment } from './reader.ts';
+import { readStart } from './read-file.ts';
+import { readSegment } from './reader.ts';
 import { headerLength, segmentName } from './segment.ts';
 import type { WrittenSegment } from './writer.ts';
 
@@ -37,14 +38,7 @@ export async function eraseSegment(
   const name = segmentName(number);
   try {
     if (!keepHeader) return await fileSystem.unlink(`${directory}/${name}`);
-    const file = await fileSystem.open(`${directory}/${name}`, 'r');
-    let header: Buffer;
-    try {
-      header = await readAt(file, 0, headerLength);
-    } finally {
-      await file.close();
-    }
-    await replaceFile(fileSystem, directory, name, header);
+    await replaceFile(fileSystem, directory, name, await readStart(fileSystem, `${directory}/${name}`, headerLength));
   } catch (error) {
     if (!hasCode(error, 'ENOENT')) throw error;
   }

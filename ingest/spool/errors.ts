@@ -11,3 +11,15 @@ export class SpoolError extends Error {
     this.code = code;
   }
 }
+
+/** A file of the spool is there and cannot be read; the cause says why. */
+export class UnreadableError extends Error {
+  override readonly name = 'UnreadableError';
+  readonly path: string;
+
+  constructor(path: string, options: { readonly cause: unknown }) {
+    const { cause } = options;
+    super(`${path} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`, options);
+    this.path = path;
+  }
+}

@@ -1,6 +1,6 @@
 import { type FileHandle, syncDirectory, writeAll } from './file-system.ts';
 import type { JournalContext } from './journal.ts';
-import { readAt } from './reader.ts';
+import { openToRead } from './read-file.ts';
 
 /**
  * Keeps damaged bytes of a file as `quarantine/NAME`, durably; answers how many count. Zeros are no loss: they are what a
@@ -14,11 +14,11 @@ export async function keepDamage(
   length: number,
 ): Promise<number> {
   const folder = `${root}/quarantine`;
-  const source = await fileSystem.open(path, 'r');
+  await using source = await openToRead(fileSystem, path);
   let copy: FileHandle | undefined;
   try {
     for (let done = 0; done < length;) {
-      const bytes = await readAt(source, start + done, Math.min(length - done, 1024 * 1024));
+      const bytes = await source.read(start + done, Math.min(length - done, 1024 * 1024));
       if (copy === undefined && bytes.some((byte) => byte !== 0)) {
         await fileSystem.mkdir(folder, { recursive: true });
         await syncDirectory(fileSystem, root);
@@ -34,7 +34,6 @@ export async function keepDamage(
     await copy.datasync();
   } finally {
     await copy?.close();
-    await source.close();
   }
   await syncDirectory(fileSystem, folder);
   log.error(

@@ -1,5 +1,6 @@
 import type { StoredBlock } from '../block.ts';
-import type { FileHandle, FileSystem } from './file-system.ts';
+import type { FileSystem } from './file-system.ts';
+import { openToRead, type ReadFile } from './read-file.ts';
 import {
   type BlockHeader,
   blockHeaderLength,
@@ -70,17 +71,13 @@ export async function* read(from: Readable, start: Position, signal: AbortSignal
       await Promise.race([nextCommit, aborted]);
       continue;
     }
-    const file = await from.fileSystem.open(`${from.directory}/${segmentName(segment.number)}`, 'r');
-    try {
-      while (position.offset < segment.length && !signal.aborted) {
-        for await (const item of readRun(file, segment, position.offset, segment.length)) {
-          position = item.after;
-          yield item;
-          if (signal.aborted) return;
-        }
+    await using file = await openToRead(from.fileSystem, `${from.directory}/${segmentName(segment.number)}`);
+    while (position.offset < segment.length && !signal.aborted) {
+      for await (const item of readRun(file, segment, position.offset, segment.length)) {
+        position = item.after;
+        yield item;
+        if (signal.aborted) return;
       }
-    } finally {
-      await file.close();
     }
   }
 }
@@ -90,17 +87,13 @@ export async function* readSegment(
   { directory, fileSystem }: Pick<Readable, 'directory' | 'fileSystem'>,
   segment: WrittenSegment,
 ): AsyncGenerator<ReadItem> {
-  const file = await fileSystem.open(`${directory}/${segmentName(segment.number)}`, 'r');
-  try {
-    yield* readRun(file, segment, headerLength, segment.length);
-  } finally {
-    await file.close();
-  }
+  await using file = await openToRead(fileSystem, `${directory}/${segmentName(segment.number)}`);
+  yield* readRun(file, segment, headerLength, segment.length);
 }
 
 /** Reads what lies between two offsets of a segment, the second of which is a block's end, or the end of what is left. */
 async function* readRun(
-  file: FileHandle,
+  file: ReadFile,
   { number, identity }: WrittenSegment,
   start: number,
   end: number,
@@ -108,10 +101,10 @@ async function* readRun(
   const seed = checksumSeed(identity.id);
   let at = start;
   while (at < end) {
-    let chunk = await readAt(file, at, Math.min(chunkSize, end - at));
+    let chunk = await file.read(at, Math.min(chunkSize, end - at));
     const first = decodeBlockHeader(chunk, 0, seed);
     if (first !== undefined && first.length > chunk.length && first.length <= end - at) {
-      chunk = await readAt(file, at, first.length);
+      chunk = await file.read(at, first.length);
     }
     let used = 0;
     for (;;) {
@@ -147,9 +140,9 @@ function parse(header: BlockHeader, body: Buffer): Omit<StoredBlock, 'segment' |
 }
 
 /** Where the next whole header stands whose block fits; `end` if there is none. */
-async function findBlock(file: FileHandle, start: number, end: number, seed: number): Promise<number> {
+async function findBlock(file: ReadFile, start: number, end: number, seed: number): Promise<number> {
   for (let at = start; at < end;) {
-    const chunk = await readAt(file, at, Math.min(chunkSize, end - at));
+    const chunk = await file.read(at, Math.min(chunkSize, end - at));
     for (let found = chunk.indexOf(blockMagic); found >= 0; found = chunk.indexOf(blockMagic, found + 1)) {
       const header = decodeBlockHeader(chunk, found, seed);
       if (header !== undefined && at + found + header.length <= end) return at + found;
@@ -159,16 +152,4 @@ async function findBlock(file: FileHandle, start: number, end: number, seed: num
     at += chunk.length - blockHeaderLength + 1;
   }
   return end;
-}
-
-/** Reads bytes of a file; fewer only where the file ends: what is missing reads as zeros, which no block has. */
-export async function readAt(file: FileHandle, position: number, length: number): Promise<Buffer> {
-  const buffer = Buffer.allocUnsafe(length);
-  let filled = 0;
-  while (filled < length) {
-    const { bytesRead } = await file.read(buffer, filled, length - filled, position + filled);
-    if (bytesRead === 0) return buffer.fill(0, filled);
-    filled += bytesRead;
-  }
-  return buffer;
 }

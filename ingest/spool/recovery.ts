@@ -1,5 +1,5 @@
 import type { FileSystem } from './file-system.ts';
-import { readAt } from './reader.ts';
+import { readStart } from './read-file.ts';
 import { headerLength, recoverHeader, type SegmentHeader, segmentName, segmentNumber } from './segment.ts';
 import type { WrittenSegment } from './writer.ts';
 
@@ -24,7 +24,7 @@ export async function inspectSegments(fileSystem: FileSystem, directory: string)
   for (const number of numbers.toSorted((a, b) => b - a)) {
     const name = segmentName(number);
     const { size } = await fileSystem.stat(`${directory}/${name}`);
-    const header = recoverHeader(await readStart(fileSystem, `${directory}/${name}`));
+    const header = recoverHeader(await readStart(fileSystem, `${directory}/${name}`, headerLength));
     if (successor !== undefined && number > (successor.predecessor?.number ?? 0)) {
       remains.empty.push(name);
       continue;
@@ -41,13 +41,4 @@ export async function inspectSegments(fileSystem: FileSystem, directory: string)
     successor = header;
   }
   return remains;
-}
-
-async function readStart(fileSystem: FileSystem, path: string): Promise<Buffer> {
-  const file = await fileSystem.open(path, 'r');
-  try {
-    return await readAt(file, 0, headerLength);
-  } finally {
-    await file.close();
-  }
 }
