@@ -54,8 +54,10 @@ test('a second signal ends it at once', async () => {
   await expect.poll(async () => (await send(port, '/health/live')).status).toBe(200);
   const end = server.end('SIGTERM');
   await server.logged('ending; a second signal ends it at once');
-  expect(await server.end('SIGINT')).toEqual([null, 'SIGINT']);
-  await end;
+  // What comes within a second may be the first one, passed on by npm.
+  const again = setInterval(() => server.kill('SIGINT'), 100);
+  onTestFinished(() => clearInterval(again));
+  expect(await end).toEqual([null, 'SIGINT']);
   await cut;
 });
 
