@@ -53,6 +53,7 @@ test('whoever adds commands to a page says which test runs them, or above them w
   expect(others).toMatchInlineSnapshot(`
     [
       "docs/deploy.md",
+      "docs/workers.md",
     ]
   `);
 });
