@@ -16,7 +16,7 @@ import { account, type Shiplog, startShiplog } from './support/shiplog.ts';
 import { skopeoClient } from './support/skopeo-client.ts';
 
 const kinds: readonly ClientKind[] = [dockerClient, skopeoClient, crane, oras, regctl, podman, buildah, ctr];
-const table = new DocTable('client', actions);
+const table = new DocTable('clients.md', 'client', actions);
 
 describe.each(kinds)('$name', (kind) => {
   const [repository, other] = ['team/app', 'other/app'];

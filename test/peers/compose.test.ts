@@ -1,53 +1,85 @@
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { randomBytes, randomInt } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { shiplogProcess } from '../support/command.ts';
+import { type ScriptedKibana, startKibana } from '../support/scripted-kibana.ts';
 import { dockerCompose } from './support/compose.ts';
 import { type Docker, startDocker } from './support/docker.ts';
+import { type Elasticsearch, startElasticsearch } from './support/elasticsearch.ts';
+import { openGate } from './support/gate.ts';
 import { machineImages } from './support/machine-images.ts';
 import { run } from './support/process.ts';
 
 const source = resolve(import.meta.dirname, '../..');
 
-/** What a test has otherwise: images of this machine, no ports of it, and no Elasticsearch. */
-const override = `
+/** A network that nothing of this machine is in, not even what a run that was killed has left; docker-compose.yml has 172.30.51. */
+async function freeNetwork(): Promise<string> {
+  // Destinations are in hexadecimal, the last byte first.
+  const routes = await readFile('/proc/net/route', 'utf8');
+  const numbers = Array.from({ length: 256 }, (_, number) => number);
+  const free = numbers.filter((number) => !routes.includes(`00${hex(number)}1EAC`));
+  return `172.30.${free[randomInt(free.length)]}`;
+}
+
+const hex = (byte: number): string => byte.toString(16).padStart(2, '0').toUpperCase();
+
+/** What a test has otherwise: images of this machine, no ports of it, and an Elasticsearch and a Kibana outside. */
+const override = (network: string): string => `
 services:
   shiplog:
     build: { network: host }
     ports: !reset []
-    environment: { SHIPLOG_LOGS_SINK: embedded }
+    extra_hosts: ['elasticsearch:${network}.1']
     healthcheck: { interval: 1s }
-    depends_on: !override { first-user: { condition: service_completed_successfully } }
+  elasticsearch-setup: { extra_hosts: ['elasticsearch:${network}.1'], depends_on: !reset {} }
+  kibana-setup: { extra_hosts: ['kibana:${network}.1'], depends_on: !reset {} }
   nginx: { ports: !reset [], healthcheck: { interval: 1s } }
+networks:
+  default:
+    ipam: { config: !override [{ subnet: ${network}.0/24, ip_range: ${network}.128/25, gateway: ${network}.1 }] }
 `;
-const overrideS3 = `
+const overrideS3 = (network: string): string => `
 services:
-  shiplog: { depends_on: { s3: { condition: service_healthy } } }
   shiplog-2:
     ports: !reset []
-    environment: { SHIPLOG_LOGS_SINK: embedded }
+    extra_hosts: ['elasticsearch:${network}.1']
     depends_on: !override { shiplog: { condition: service_healthy } }
 `;
 
 let folder: string;
 let docker: Docker;
 let program: string;
+let network: string;
+let passwords: Record<string, string>;
+let elasticsearch: Elasticsearch;
 beforeAll(async () => {
+  network = await freeNetwork();
   folder = await mkdtemp(join(tmpdir(), 'shiplog-compose-'));
   program = await dockerCompose();
   docker = await startDocker({
     storageDriver: 'overlay2',
-    hosts: '127.0.0.1 localhost\n172.30.51.2 registry.corp\n',
+    hosts: `127.0.0.1 localhost\n${network}.2 registry.corp\n`,
   });
   const files = ['Dockerfile', '.dockerignore', 'docker-compose.yml', 'compose.s3.yml', 'nginx', 'deploy'];
   const sources = ['package.json', 'package-lock.json', '.npmrc', 'LICENSE', 'src', 'storage', 'ingest'];
   for (const name of [...files, ...sources]) await cp(join(source, name), join(folder, name), { recursive: true });
-  await writeFile(join(folder, 'test.yml'), override);
-  await writeFile(join(folder, 'test.s3.yml'), overrideS3);
+  for (const name of ['docker-compose.yml', 'compose.s3.yml']) {
+    const text = await readFile(join(source, name), 'utf8');
+    await writeFile(join(folder, name), text.replaceAll('172.30.51.', `${network}.`));
+  }
+  await writeFile(join(folder, 'test.yml'), override(network));
+  await writeFile(join(folder, 'test.s3.yml'), overrideS3(network));
   const example = await readFile(join(source, '.env.example'), 'utf8');
-  await writeFile(join(folder, '.env'), example.replaceAll(/^(\w+)=$/gm, '$1=0123456789abcdef0123456789abcdef'));
+  passwords = Object.fromEntries(
+    Array.from(example.matchAll(/^(\w+)=$/gm), ([, name = '']) => [name, randomBytes(16).toString('hex')]),
+  );
+  await writeFile(
+    join(folder, '.env'),
+    example.replaceAll(/^(\w+)=$/gm, (_, name: string) => `${name}=${passwords[name]}`),
+  );
 
   const page = await readFile(join(source, 'docs/tls.md'), 'utf8');
   await mkdir(join(folder, 'certificates'));
@@ -62,8 +94,11 @@ beforeAll(async () => {
   await machineImages.node(docker, 'node:24-slim');
   await machineImages.nginx(docker, 'nginx:1.29');
   await machineImages.versitygw(docker, 'ghcr.io/versity/versitygw:v1.8.0');
+  await machineImages.curl(docker, 'docker.elastic.co/elasticsearch/elasticsearch:9.4.3');
+  elasticsearch = await startElasticsearch({ password: passwords['ELASTIC_PASSWORD'] ?? '' });
 }, 900_000);
 afterAll(async () => {
+  await elasticsearch?.[Symbol.asyncDispose]();
   await docker?.[Symbol.asyncDispose]();
   await rm(folder, { recursive: true });
 });
@@ -82,10 +117,23 @@ describe.each([
     files: ['docker-compose.yml', 'compose.s3.yml', 'test.yml', 'test.s3.yml'],
     services: ['nginx', 's3', 'shiplog', 'shiplog-2'],
   },
-])('a composition of $of', ({ files, services }) => {
+])('a composition of $of', ({ of, files, services }) => {
+  const outside = new AsyncDisposableStack();
   let password: string;
-  beforeAll(() => compose(files, 'up', '--detach', '--build', '--quiet-pull', ...services), 600_000);
-  afterAll(() => compose(files, 'down', '--volumes', '--timeout=60'));
+  let kibana: ScriptedKibana;
+  beforeAll(async () => {
+    // Makes the network.
+    await compose(files, 'create', '--build', '--quiet-pull', ...services, 'kibana-setup');
+    kibana = outside.use(await startKibana());
+    const host = `${network}.1`;
+    outside.use(await openGate(elasticsearch.url, { host, port: 9200 }));
+    outside.use(await openGate(kibana.url, { host, port: 5601 }));
+    await compose(files, 'up', '--detach', ...services);
+  }, 600_000);
+  afterAll(async () => {
+    await compose(files, 'down', '--volumes', '--timeout=60');
+    await outside.disposeAsync();
+  });
 
   test('becomes healthy', async () => {
     await vi
@@ -126,31 +174,43 @@ describe.each([
   test('finds lines that came by TCP, TLS and UDP', async () => {
     const tls = [`syslog-tls-ca-cert=${folder}/certificates/ca.crt`];
     for (const [message, options] of [
-      ['by TCP', ['syslog-address=tcp://registry.corp:514']],
-      ['by TLS', ['syslog-address=tcp+tls://registry.corp:6514', ...tls]],
+      [`by TCP to ${of}`, ['syslog-address=tcp://registry.corp:514']],
+      [`by TLS to ${of}`, ['syslog-address=tcp+tls://registry.corp:6514', ...tls]],
     ] as const) {
       const logging = options.map((option) => `--log-opt=${option}`);
       await docker.run('registry.corp/team/web:1.4', ['echo', message], ['--log-driver=syslog', ...logging]);
     }
     await using socket = createSocket('udp4');
     await new Promise<void>((resolve, reject) => {
-      socket.send('<14>1 - here app - - - by UDP', 5514, '172.30.51.3', (error) => {
+      socket.send(`<14>1 - here app - - - by UDP to ${of}`, 5514, `${network}.3`, (error) => {
         if (error === null) resolve();
         else reject(error);
       });
     });
-    const found = async (): Promise<string> => {
-      const answers = ['shiplog', 'shiplog-2'].filter((name) => name === 'shiplog' || files.includes('compose.s3.yml'));
-      const logs = answers.map((name) => compose(files, 'exec', '-T', name, 'shiplog', 'logs', '--json'));
-      return (await Promise.all(logs)).join('');
-    };
     await vi.waitFor(
       async () => {
-        const text = await found();
-        for (const way of ['by TCP', 'by TLS', 'by UDP']) expect(text).toContain(way);
+        const found = await compose(files, 'exec', '-T', 'shiplog', 'shiplog', 'logs', '--json');
+        for (const way of ['TCP', 'TLS', 'UDP']) expect(found).toContain(`by ${way} to ${of}`);
       },
       { timeout: 20_000, interval: 500 },
     );
+  });
+
+  test('has users in Elasticsearch for shiplog, which may do what it needs, and for Kibana', async () => {
+    const as = async (user: string, name: string): Promise<unknown> => {
+      const authorization = `Basic ${Buffer.from(`${user}:${passwords[name]}`).toString('base64')}`;
+      return (await fetch(`${elasticsearch.url}/_security/_authenticate`, { headers: { authorization } })).json();
+    };
+    expect(await as('shiplog', 'SHIPLOG_PASSWORD')).toMatchObject({ username: 'shiplog', roles: ['shiplog'] });
+    expect(await as('kibana_system', 'KIBANA_PASSWORD')).toMatchObject({ username: 'kibana_system' });
+    await compose(files, 'exec', '-T', 'shiplog', 'shiplog', 'doctor');
+  });
+
+  test('gives Kibana a data view, a search and a dashboard', async () => {
+    await compose(files, 'run', '--rm', '--no-deps', '-T', 'kibana-setup');
+    const authorization = `Basic ${Buffer.from(`elastic:${passwords['ELASTIC_PASSWORD']}`).toString('base64')}`;
+    expect(new Set(kibana.requests.map((request) => request.authorization))).toEqual(new Set([authorization]));
+    expect(Array.from(kibana.objects.values(), ({ type }) => type)).toEqual(['index-pattern', 'search', 'dashboard']);
   });
 
   test('writes nowhere but where it should, as nobody in particular, into a log that is not its own', async () => {
@@ -160,7 +220,7 @@ describe.each([
     for (const { HostConfig: host, Config: config } of containers) {
       expect(host).toMatchObject({ ReadonlyRootfs: true, CapDrop: ['ALL'], LogConfig: { Type: 'local' } });
       expect(host.Memory).toBeGreaterThan(0);
-      expect(config.User).toBe('1001:1001');
+      expect(config.User).toMatch(/^(1001:1001|1000:0)$/);
     }
   });
 });
@@ -178,15 +238,19 @@ describe('what cannot be had here', () => {
     readonly command: readonly string[] | null;
     readonly logging: { readonly driver: string };
     readonly mem_limit: string;
+    readonly image: string;
+    /** Else it is that of the image. */
+    readonly user?: string;
   }
 
-  test('has bounds, and a log of its own: each service', async () => {
+  test('has bounds, a log of its own, and no right of root: each service', async () => {
     const all = await services(['docker-compose.yml', 'compose.s3.yml']);
     expect(Object.keys(all).toSorted()).toEqual(
       'bucket elasticsearch elasticsearch-setup first-user kibana kibana-setup nginx s3 shiplog shiplog-2'.split(' '),
     );
-    for (const [name, { logging, mem_limit }] of Object.entries(all)) {
+    for (const [name, { logging, mem_limit, image, user }] of Object.entries(all)) {
       expect([name, logging.driver, Number(mem_limit) > 0]).toEqual([name, 'local', true]);
+      if (image.startsWith('docker.elastic.co/')) expect([name, user]).toEqual([name, '1000:0']);
     }
   });
 

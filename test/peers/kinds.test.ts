@@ -80,6 +80,7 @@ const rows: readonly Row[] = [
 const layoutClients = [skopeoClient, crane, oras, regctl, ctr];
 const pullers = [dockerClient, podman];
 const table = new DocTable(
+  'clients.md',
   'kind',
   [...layoutClients, ...pullers].map(({ name }) => name),
 );

@@ -31,7 +31,7 @@ const peers: ReadonlyMap<string, readonly string[]> = new Map([
   ['faketime', ['libfaketime']],
   ['compose', []],
   ['systemd', ['systemd']],
-  ['machine-images', ['nginx-light', 'libnginx-mod-stream', 'busybox-static']],
+  ['machine-images', ['nginx-light', 'libnginx-mod-stream', 'busybox-static', 'curl']],
   ['nginx', ['nginx-light', 'libnginx-mod-stream']],
   ['senders', ['rsyslog', 'rsyslog-openssl', 'nginx-light', 'haproxy', 'python3', 'bsdutils']],
   // What it is linked to; it cannot be installed beside rsyslog.

@@ -9,8 +9,8 @@ export interface Gate extends AsyncDisposable {
   open(): void;
 }
 
-/** Opens one before an HTTP server. */
-export async function openGate(target: string): Promise<Gate> {
+/** Opens one before an HTTP server; `at`: where it is reached, else on a port of the loopback. */
+export async function openGate(target: string, at = { host: '127.0.0.1', port: 0 }): Promise<Gate> {
   const { hostname, port } = new URL(target);
   const sockets = new Set<Socket>();
   let isOpen = true;
@@ -29,7 +29,7 @@ export async function openGate(target: string): Promise<Gate> {
       });
       one.pipe(other);
     }
-  }).listen(0, '127.0.0.1');
+  }).listen(at.port, at.host);
   await once(server, 'listening');
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('no port');
@@ -38,7 +38,7 @@ export async function openGate(target: string): Promise<Gate> {
     for (const socket of sockets) socket.destroy();
   };
   return {
-    url: `http://127.0.0.1:${address.port}`,
+    url: `http://${at.host}:${address.port}`,
     shut,
     open: () => void (isOpen = true),
     async [Symbol.asyncDispose]() {

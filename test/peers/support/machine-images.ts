@@ -50,6 +50,10 @@ export const machineImages = {
       links: { 'var/lib/nginx': '/var/cache/nginx' },
     });
   },
+  /** For that of Elasticsearch, as far as its shell and curl go: the server is none of this. */
+  async curl(docker: Docker, tag: string): Promise<void> {
+    await build(docker, tag, { programs: { 'usr/bin/curl': '/usr/bin/curl' } });
+  },
   /** For that of versitygw. */
   async versitygw(docker: Docker, tag: string): Promise<void> {
     const program = await provideS3('versitygw');
