@@ -4,8 +4,10 @@ import { StorageError } from './errors.ts';
 /** How long an answer of the driver counts, in ms. */
 const maxAge = 1000;
 
+const mebibyte = 1024 * 1024;
+
 function mebibytes(bytes: number): string {
-  return `${Math.floor(bytes / (1024 * 1024))} MiB`;
+  return `${Math.floor(bytes / mebibyte)} MiB`;
 }
 
 /** What a piece of work may write. Disposing it gives back what was announced and not written. */
@@ -85,9 +87,11 @@ export class Space {
   #admit(free: number | undefined, bytes: number, { wanting } = { wanting: true }): void {
     if (free === undefined || !this.#isTouched(free, bytes)) return;
     this.#refused ||= wanting;
+    const coming = this.#written + this.#announced;
+    const others = coming < mebibyte ? '' : `, and ${mebibytes(coming)} are for what is being written`;
     throw new StorageError(
       'NO_SPACE',
-      `no space left on device: ${mebibytes(free)} are free, of which ${mebibytes(this.#reserve)} are kept in reserve`,
+      `no space left on device: ${mebibytes(free)} are free, of which ${mebibytes(this.#reserve)} are kept in reserve${others}`,
     );
   }
 

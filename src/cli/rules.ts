@@ -38,13 +38,11 @@ export const rules: Command = async ({ args, env, stdin, stdout }) => {
     const text = escapeControls(document?.record.message ?? line);
     if (!(await print(stdout, `${verdict}${by} ${text}\n`))) return 0;
   }
-  await print(
-    stdout,
-    `\n${renderTable(
-      ['RULE', 'LINES'],
-      [...counts].map(([name, count]) => [name, String(count)]),
-    )}`,
+  const table = renderTable(
+    ['RULE', 'LINES'],
+    [...counts].map(([name, count]) => [name, String(count)]),
   );
+  await print(stdout, `\n${counts.size === 0 ? 'there are no rules: ingest.rules is empty\n' : table}`);
   return 0;
 };
 

@@ -52,6 +52,15 @@ test('rules test says of each line what the rules would do, of a file and of the
   }
 });
 
+test('rules test says where there are no rules', async () => {
+  const outcome = await shiplog(['rules', 'test', '-'], {}, 'a line');
+  expect(outcome).toEqual({
+    code: 0,
+    stdout: 'keep a line\n\nthere are no rules: ingest.rules is empty\n',
+    stderr: '',
+  });
+});
+
 test('rules test says what is wrong with its arguments, its file and its configuration', async () => {
   expect(await shiplog(['rules'])).toMatchObject({ code: 2, stderr: expect.stringContaining('give a file') });
   expect(await shiplog(['rules', 'test', join(folder, 'none')])).toMatchObject({
