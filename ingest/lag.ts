@@ -1,19 +1,20 @@
 import type { Log } from './log.ts';
-import type { Shipper } from './shipper.ts';
 
 /** How often it is looked, in ms, and the least lag that is told of. */
 const interval = 60_000;
 
-/** Warns once a minute while records wait longer and longer for the sink; says when they do no more. */
-export function warnOfLag(shipper: Pick<Shipper, 'oldest' | 'inFlight'>, log: Log): Disposable {
+/**
+ * Warns once a minute while records wait longer and longer for the sink; says when they do no more. `lagNow`: how long the
+ * oldest waits, in ms.
+ */
+export function warnOfLag(lagNow: () => number, inFlight: () => number, log: Log): Disposable {
   let before = 0;
   let warned = false;
   const timer = setInterval(() => {
-    const { oldest } = shipper;
-    const lag = oldest === undefined ? 0 : Date.now() - oldest / 1000;
+    const lag = lagNow();
     if (lag > interval && lag > before) {
       const seconds = Math.round(lag / 1000);
-      log.warn({ seconds, inFlight: shipper.inFlight }, 'records wait longer and longer for the log sink');
+      log.warn({ seconds, inFlight: inFlight() }, 'records wait longer and longer for the log sink');
       warned = true;
     } else if (warned && lag <= interval) {
       log.info({}, 'records wait for the log sink no more');

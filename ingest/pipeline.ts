@@ -7,7 +7,7 @@ import { type ListenAddresses, type ListenOptions, openListeners } from './liste
 import type { ArrivalPage, ArrivalRequest } from './query/arrivals.ts';
 import type { Histogram, HistogramRequest } from './query/histogram.ts';
 import type { SearchPage, SearchRequest } from './query/search.ts';
-import { type Renderer, Shipper } from './shipper.ts';
+import { type Held, type Renderer, Shipper } from './shipper.ts';
 import { replay, type Replayed } from './sinks/dead-letter-replay.ts';
 import { type DeadLetters, openDeadLetters } from './sinks/dead-letters.ts';
 import type { Sink } from './sinks/sink.ts';
@@ -53,6 +53,8 @@ export interface PipelineStatus {
   readonly spoolFull: boolean;
   /** How long ago the oldest record came that is not delivered, in ms. */
   readonly lag: number;
+  /** Lines that came in pieces and wait for their rest. */
+  readonly held: Held;
   readonly deliveries: Shipper['counts'];
   /** Records that the sink may have twice, since the start. */
   readonly possibleDuplicates: number;
@@ -86,6 +88,8 @@ export interface Pipeline extends AsyncDisposable {
   /** Removes dead letters as far as that is this process's to do; see `DeadLetters.remove`. */
   removeOwnLetters: DeadLetters['remove'];
   status(): PipelineStatus;
+  /** Bytes of damaged parts of the spool that are kept, of all processes. */
+  quarantineSize(): Promise<number>;
   /** What this process has of the spool. */
   share(): SpoolShare;
   /** The totals over all processes on this data folder, of what each has. */
@@ -118,7 +122,12 @@ export async function openPipeline(options: PipelineOptions): Promise<Pipeline> 
   );
   let graceEnds = 0;
   const shipper = new Shipper({ renderer, sink, deadLetters, log });
-  stack.use(warnOfLag(shipper, log));
+  const lag = (): number => {
+    const waiting = spool.journals.filter((journal) => !shipper.ships(journal)).map(({ oldest }) => oldest);
+    const arrivals = [shipper.oldest, ...waiting].filter((oldest) => oldest !== undefined);
+    return arrivals.length === 0 ? 0 : Math.max(0, Date.now() - Math.min(...arrivals) / 1000);
+  };
+  stack.use(warnOfLag(lag, () => shipper.inFlight, log));
   stack.use(ship(spool, shipper, () => Math.max(0, graceEnds - performance.now()), log));
 
   const listeners = stack.use(await openListeners(options.listeners, { spool, clusterOf, log }));
@@ -154,15 +163,17 @@ export async function openPipeline(options: PipelineOptions): Promise<Pipeline> 
       replay: (ids, signal) => replay({ read: () => deadLetters.read(), remove }, sink, ids, signal),
     },
     removeOwnLetters,
+    quarantineSize: () => spool.quarantineSize(),
     share,
     totals,
     status: () => {
-      const { trouble, oldest, counts } = shipper;
+      const { trouble, held, counts } = shipper;
       return {
         totals: totals([share()]),
         spoolSize: spool.size,
         spoolFull: spool.full,
-        lag: oldest === undefined ? 0 : Math.max(0, Date.now() - oldest / 1000),
+        lag: lag(),
+        held,
         deliveries: counts,
         possibleDuplicates: sink.possibleDuplicates,
         deadLetters: { ...deadLetters.counts, bytes: deadLetters.size },

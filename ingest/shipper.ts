@@ -9,6 +9,13 @@ import type { Journal } from './spool/journal.ts';
 import type { Ledger } from './spool/ledger.ts';
 import type { Position, ReadItem } from './spool/reader.ts';
 
+/** Lines that wait for their rest. */
+export interface Held {
+  readonly lines: number;
+  /** A piece counts as 4 KiB at least. */
+  readonly bytes: number;
+}
+
 /** What makes documents of blocks. */
 export interface Renderer {
   /** Starts to read a directory, at a place where these lines were not finished, and are delivered. */
@@ -27,6 +34,8 @@ export interface Rendering {
   readonly dropped: number;
   /** What was still to be put together, or told: nothing more comes. */
   end(): readonly { readonly document: LogDocument }[];
+  /** What is put together and not whole yet: lines, and bytes of their pieces. */
+  readonly held: Held;
   /** From where on blocks must be read again to find what is not whole yet; undefined: everything is. */
   readonly since: Position | undefined;
   /** Lines that are not finished where the reading is. */
@@ -53,7 +62,8 @@ export class Shipper {
   readonly #options: ShipperOptions;
   readonly #deliverer: Deliverer;
   /** Those of each journal. */
-  readonly #deliveries = new Set<Deliveries>();
+  readonly #deliveries = new Map<Journal, Deliveries>();
+  readonly #renderings = new Set<Rendering>();
 
   constructor(options: ShipperOptions) {
     this.#options = options;
@@ -71,8 +81,20 @@ export class Shipper {
 
   /** When the oldest record arrived that was read and is not settled, in µs since 1970; undefined: there is none. */
   get oldest(): number | undefined {
-    const arrivals = [...this.#deliveries].flatMap(({ first }) => first?.record.createdAt ?? []);
+    const arrivals = [...this.#deliveries.values()].flatMap(({ first }) => first?.record.createdAt ?? []);
     return arrivals.length === 0 ? undefined : Math.min(...arrivals);
+  }
+
+  /** Whether a journal is being delivered. */
+  ships(journal: Journal): boolean {
+    return this.#deliveries.has(journal);
+  }
+
+  /** Lines that wait for their rest. */
+  get held(): Held {
+    const held = Array.from(this.#renderings, (rendering) => rendering.held);
+    const sum = (key: keyof Held): number => held.reduce((total, one) => total + one[key], 0);
+    return { lines: sum('lines'), bytes: sum('bytes') };
   }
 
   /** How the deliveries go. */
@@ -103,8 +125,11 @@ export class Shipper {
 
   async #render(journal: Journal, queue: RenderQueue, signal: AbortSignal): Promise<void> {
     const rendering = this.#options.renderer.open(journal.unfinished);
+    this.#renderings.add(rendering);
+    using parts = new DisposableStack();
+    parts.defer(() => void this.#renderings.delete(rendering));
     let read: Position | undefined;
-    using _marks = markUnfinished(journal, rendering, () => read, this.#options.patience ?? 2000);
+    parts.use(markUnfinished(journal, rendering, () => read, this.#options.patience ?? 2000));
     for await (const item of journal.read(signal)) {
       for await (const rendered of this.#renderItem(journal, rendering, item, signal)) {
         await queue.put(rendered);
@@ -144,7 +169,7 @@ export class Shipper {
 
   async #deliverAll(journal: Journal, queue: RenderQueue, signal: AbortSignal): Promise<void> {
     await using deliveries = new Deliveries(journal, queue, this.#deliverer, signal);
-    this.#deliveries.add(deliveries);
+    this.#deliveries.set(journal, deliveries);
     try {
       let saved = performance.now();
       while (!signal.aborted && !(queue.ended && deliveries.idle)) {
@@ -157,7 +182,7 @@ export class Shipper {
         await change;
       }
     } finally {
-      this.#deliveries.delete(deliveries);
+      this.#deliveries.delete(journal);
     }
   }
 

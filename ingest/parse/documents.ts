@@ -71,6 +71,8 @@ export interface Rendering {
   readonly dropped: number;
   /** The lines that wait for their rest, and what is to be told of dropped ones: nothing more comes. */
   end(): RenderedDocument[];
+  /** Lines that wait for their rest, and what their pieces count as, in bytes. */
+  readonly held: { readonly lines: number; readonly bytes: number };
   /** From where on blocks must be read again to find the lines that are not whole yet; undefined: all are. */
   readonly since: Position | undefined;
   /** Lines that are not finished where the reading is. */
@@ -127,6 +129,9 @@ class BlockRenderer implements Renderer {
       },
       get dropped() {
         return sieve?.dropped ?? 0;
+      },
+      get held() {
+        return joiner.held;
       },
       get since() {
         return joiner.since;

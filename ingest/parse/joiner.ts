@@ -78,6 +78,11 @@ export class Joiner<T> {
     return this.#held.size === 0;
   }
 
+  /** Lines that wait for their rest, and what their pieces count as, in bytes. */
+  get held(): { readonly lines: number; readonly bytes: number } {
+    return { lines: this.#held.size, bytes: this.#size };
+  }
+
   /** From where on blocks must be read again to find all that is held; undefined: nothing is. */
   get since(): Position | undefined {
     return this.#held.values().find(({ line }) => line !== undefined)?.since;

@@ -37,6 +37,8 @@ export class Journal {
   /** Segments whose valid length stands in the header of one that was dropped. */
   readonly #measured = new Set<number>();
   #dropping: Promise<unknown> = Promise.resolve();
+  /** When what was read last arrived, in µs since 1970; at first what comes first. */
+  #arrivedAt: number | undefined;
   #saved = true;
   #saving: Promise<void> = Promise.resolve();
 
@@ -67,6 +69,16 @@ export class Journal {
     return segments.reduce((sum, { length }) => sum + length, 0);
   }
 
+  /**
+   * About when the oldest arrived that is not delivered, in µs since 1970, where nobody reads the directory: exact as long
+   * as nothing of it was read. Undefined: nothing is known to wait.
+   */
+  get oldest(): number | undefined {
+    const { segments }: { readonly segments: readonly WrittenSegment[] } = this.#source;
+    const waits = segments.some(({ number, length }) => isBefore(this.#position, { segment: number, offset: length }));
+    return waits ? this.#arrivedAt : undefined;
+  }
+
   get ledger(): Ledger {
     const live = 'committedBytes' in this.#source ? { committedBytes: this.#source.committedBytes } : {};
     return { ...this.#ledger, ...live };
@@ -74,15 +86,21 @@ export class Journal {
 
   /** What is not delivered, in order; of a directory that is written to, also what is yet to come. */
   read(signal: AbortSignal): AsyncGenerator<ReadItem> {
-    return this.#read(signal, (number) => (this.#entered = Math.max(this.#entered, number)));
+    return this.#read(signal, {
+      onSegment: (number) => (this.#entered = Math.max(this.#entered, number)),
+      onBlock: ({ arrivedAt }) => (this.#arrivedAt = arrivedAt),
+    });
   }
 
   /** The same for whoever does not deliver it: what was looked at can still be dropped. */
   inspect(signal: AbortSignal): AsyncGenerator<ReadItem> {
-    return this.#read(signal, () => undefined);
+    return this.#read(signal, {
+      onSegment: () => undefined,
+      onBlock: ({ arrivedAt }) => (this.#arrivedAt ??= arrivedAt),
+    });
   }
 
-  #read(signal: AbortSignal, onSegment: (number: number) => void): AsyncGenerator<ReadItem> {
+  #read(signal: AbortSignal, told: Pick<Readable, 'onSegment' | 'onBlock'>): AsyncGenerator<ReadItem> {
     const { fileSystem } = this.#context;
     const source = this.#source;
     const from: Readable = {
@@ -97,7 +115,7 @@ export class Journal {
       get ended() {
         return 'ended' in source ? source.ended : true;
       },
-      onSegment,
+      ...told,
     };
     return read(from, this.#position, signal);
   }

@@ -1,6 +1,22 @@
-import { type FileHandle, syncDirectory, writeAll } from './file-system.ts';
+import { type FileHandle, hasCode, syncDirectory, writeAll } from './file-system.ts';
 import type { JournalContext } from './journal.ts';
 import { openToRead } from './read-file.ts';
+
+/** Bytes of all that is kept there. */
+export async function sizeOfQuarantine({
+  root,
+  fileSystem,
+}: Pick<JournalContext, 'root' | 'fileSystem'>): Promise<number> {
+  const names = await fileSystem.readdir(`${root}/quarantine`).catch(absent);
+  const sizes = await Promise.all(
+    (names ?? []).map((name) => fileSystem.stat(`${root}/quarantine/${name}`).catch(absent)),
+  );
+  return sizes.reduce((sum, file) => sum + (file?.size ?? 0), 0);
+}
+
+function absent(error: unknown): undefined {
+  if (!hasCode(error, 'ENOENT')) throw error;
+}
 
 /**
  * Keeps damaged bytes of a file as `quarantine/NAME`, durably; answers how many count. Zeros are no loss: they are what a

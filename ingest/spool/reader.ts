@@ -43,6 +43,8 @@ export interface Readable {
   readonly ended: boolean;
   /** Is told which segment is read next, before it is asked for anything else. */
   readonly onSegment: (number: number) => void;
+  /** Is told of each block, before it is handed on. */
+  readonly onBlock: (block: StoredBlock) => void;
 }
 
 /** Bytes of one read. A block that is larger is read by itself. */
@@ -75,6 +77,7 @@ export async function* read(from: Readable, start: Position, signal: AbortSignal
     while (position.offset < segment.length && !signal.aborted) {
       for await (const item of readRun(file, segment, position.offset, segment.length)) {
         position = item.after;
+        if (item.kind === 'block') from.onBlock(item.block);
         yield item;
         if (signal.aborted) return;
       }

@@ -45,6 +45,7 @@ import { adopt, discard, Journal, type JournalContext, lockName } from './journa
 import { emptyLedger, type Ledger, openPastLedger, type PastLedger } from './ledger.ts';
 import { FillWatch } from './fill-watch.ts';
 import { type Lock, type TakeLock, takeSqliteLock } from './lock.ts';
+import { sizeOfQuarantine } from './quarantine.ts';
 import { SegmentWriter } from './writer.ts';
 import { Rarely } from '../rarely.ts';
 
@@ -177,7 +178,7 @@ export class Spool implements AsyncDisposable {
 
   /** Bytes of all files that this process answers for. */
   get size(): number {
-    return [this.live, ...this.#orphans.values()].reduce((sum, { size }) => sum + size, 0);
+    return this.journals.reduce((sum, { size }) => sum + size, 0);
   }
 
   /** How much of its size is taken: 1 is all. */
@@ -204,9 +205,19 @@ export class Spool implements AsyncDisposable {
     }
   }
 
+  /** The directories that this process answers for. */
+  get journals(): readonly Journal[] {
+    return [this.live, ...this.#orphans.values()];
+  }
+
+  /** Bytes in `quarantine/`, of all processes. */
+  quarantineSize(): Promise<number> {
+    return sizeOfQuarantine(this.#context);
+  }
+
   /** The ledgers of the directories that this process answers for, by their names. */
   get ledgers(): Readonly<Record<string, Ledger>> {
-    return Object.fromEntries([this.live, ...this.#orphans.values()].map(({ id, ledger }) => [id, ledger]));
+    return Object.fromEntries(this.journals.map(({ id, ledger }) => [id, ledger]));
   }
 
   get totals(): SpoolTotals {

@@ -12,7 +12,7 @@ const listenerNames: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** Adds to the metrics what the pipeline counts; it is asked when they are. */
-export function measureLogs(registry: Registry, pipeline: Pick<LogPipeline, 'status'>): void {
+export function measureLogs(registry: Registry, pipeline: Pick<LogPipeline, 'status' | 'quarantineSize'>): void {
   function counter(name: string, help: string, label: string, read: () => Readonly<Record<string, number>>): void {
     const metric = new Counter({
       name,
@@ -27,14 +27,19 @@ export function measureLogs(registry: Registry, pipeline: Pick<LogPipeline, 'sta
     registry.registerMetric(metric);
   }
 
-  function gauge(name: string, help: string, read: () => number, aggregator: 'sum' | 'max' | 'min' = 'sum'): void {
+  function gauge(
+    name: string,
+    help: string,
+    read: () => number | Promise<number>,
+    aggregator: 'sum' | 'max' | 'min' = 'sum',
+  ): void {
     const metric = new Gauge({
       name,
       help,
       aggregator,
       registers: [],
-      collect() {
-        this.set(read());
+      async collect() {
+        this.set(await read());
       },
     });
     registry.registerMetric(metric);
@@ -73,6 +78,22 @@ export function measureLogs(registry: Registry, pipeline: Pick<LogPipeline, 'sta
   }
   gauge('shiplog_spool_size_bytes', 'Size of the files of the spool.', () => pipeline.status().spoolSize);
   gauge('shiplog_spool_full', '1 while the spool takes nothing.', () => Number(pipeline.status().spoolFull), 'max');
+  gauge(
+    'shiplog_spool_quarantine_bytes',
+    'Size of damaged parts of the spool that are kept.',
+    () => pipeline.quarantineSize(),
+    'max',
+  );
+  gauge(
+    'shiplog_log_held_lines',
+    'Lines that came in pieces and wait for their rest.',
+    () => pipeline.status().held.lines,
+  );
+  gauge(
+    'shiplog_log_held_bytes',
+    'Bytes of their pieces, each of which counts as 4 KiB at least.',
+    () => pipeline.status().held.bytes,
+  );
   gauge('shiplog_dead_letters_bytes', 'Size of the dead letters.', () => pipeline.status().deadLetters.bytes, 'max');
   gauge(
     'shiplog_log_lag_seconds',

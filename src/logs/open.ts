@@ -121,6 +121,7 @@ function present(pipeline: Pipeline, renderer: Renderer): LogPipeline & AsyncDis
     deadLetters: pipeline.deadLetters,
     status: () => ({ ...pipeline.status(), ...renderer.counts }),
     removeOwnLetters: (ids) => pipeline.removeOwnLetters(ids),
+    quarantineSize: () => pipeline.quarantineSize(),
     share: () => pipeline.share(),
     totals: (shares) => pipeline.totals(shares),
     drain: () => pipeline.drain(),

@@ -11,6 +11,7 @@ export interface LogPipeline extends Pick<
   | 'arrivals'
   | 'deadLetters'
   | 'removeOwnLetters'
+  | 'quarantineSize'
   | 'share'
   | 'totals'
   | 'drain'

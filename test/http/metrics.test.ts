@@ -60,6 +60,9 @@ test('the pipeline is measured when it is asked for', async () => {
     shiplog_syslog_tcp_total{event="connections"} 13
     shiplog_spool_size_bytes 12
     shiplog_spool_full 0
+    shiplog_spool_quarantine_bytes 30
+    shiplog_log_held_lines 28
+    shiplog_log_held_bytes 29
     shiplog_dead_letters_bytes 26
     shiplog_log_lag_seconds 16
     shiplog_sink_deliveries_under_way 21
@@ -108,11 +111,11 @@ test('the dashboard for Grafana names only what there is, with labels that there
       expect(samples.join('\n')).toContain(`${label}="`);
     }
   }
-  // And the other way round: each metric of the logs is in it.
+  // And the other way round: each metric of the logs and workers is in it.
   const whole = expressions.join('\n');
   const metrics = new Set(samples.map((line) => /^\w+/.exec(line)?.[0] ?? ''));
   const missing = [...metrics].filter(
-    (name) => /^shiplog_(log|spool|sink|dead|render)/.test(name) && !whole.includes(name),
+    (name) => /^shiplog_(log|spool|sink|dead|render|worker)/.test(name) && !whole.includes(name),
   );
   expect(missing).toEqual([]);
 });

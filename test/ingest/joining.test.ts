@@ -52,6 +52,20 @@ test('a line of just one piece arrives though nothing follows, and what comes la
   await spool[Symbol.asyncDispose]();
 });
 
+test('lines that wait for their rest are counted, with what their pieces count as, as long as they are read', async () => {
+  const spool = await new Machine().open(await disk(), { segmentSize: 1 << 20 });
+  const sink = new MemorySink();
+  const ship = shipperTo(sink, 60_000);
+  const live = shipLive(spool.live, ship);
+  await spool.append(block(source('a'), pieceOf('web', 'a'.repeat(piece)) + pieceOf('db', 'b'.repeat(piece))));
+  await vi.waitFor(() => expect(ship.held).toEqual({ lines: 2, bytes: 2 * piece }), { timeout: 20_000 });
+  await spool.append(block(source('a'), pieceOf('web', 'c')));
+  await vi.waitFor(() => expect(ship.held).toEqual({ lines: 1, bytes: piece }), { timeout: 20_000 });
+  await live.stop();
+  expect(ship.held).toEqual({ lines: 0, bytes: 0 });
+  await spool[Symbol.asyncDispose]();
+});
+
 test('a sink that is away costs one mark, not one more each time that someone looks', async () => {
   const spool = await new Machine().open(await disk(), { segmentSize: 1 << 20 });
   const sink = new MemorySink();

@@ -1,6 +1,6 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -150,6 +150,36 @@ test('while a sink is away, what was read is in flight, and the lag grows', asyn
   sink.judge = () => undefined;
   await vi.waitFor(() => expect(pipeline.status().totals.inFlightRecords).toBe(0), 20_000);
   expect(pipeline.status()).toMatchObject({ lag: 0, totals: { readRecords: 2, indexedRecords: 2 } });
+});
+
+test('what an ended life left counts in the lag while it waits for its turn, and what is in quarantine is measured', async () => {
+  await using data = await folder();
+  const sink = new WholeSink();
+  sink.judge = away;
+  const secondsAgo = (seconds: number): number => (Date.now() - seconds * 1000) * 1000;
+  // The one that is delivered first has the younger record.
+  for (const [name, seconds] of [
+    ['20200101T000000-000000000001', 60],
+    ['20200101T000000-000000000002', 120],
+  ] as const) {
+    const pipeline = await open(data.path, sink);
+    await pipeline.accept({ ...block(source('a'), 'one\n'), arrivedAt: secondsAgo(seconds) });
+    await vi.waitFor(() => expect(pipeline.status().trouble).toBeDefined(), 20_000);
+    await pipeline[Symbol.asyncDispose]();
+    const [directory = ''] = (await readdir(join(data.path, 'spool'))).filter(
+      (found) => /^\d{8}T/.test(found) && !found.startsWith('2020'),
+    );
+    await rename(join(data.path, 'spool', directory), join(data.path, 'spool', name));
+  }
+  await using pipeline = await open(data.path, sink);
+  await vi.waitFor(() => expect(pipeline.status().totals.inFlightRecords).toBe(1), 20_000);
+  expect(pipeline.status().lag).toBeGreaterThanOrEqual(120_000);
+  expect(await pipeline.quarantineSize()).toBe(0);
+  await mkdir(join(data.path, 'spool', 'quarantine'));
+  await writeFile(join(data.path, 'spool', 'quarantine', 'some'), 'damaged');
+  expect(await pipeline.quarantineSize()).toBe(7);
+  sink.judge = () => undefined;
+  await vi.waitFor(() => expect(pipeline.status()).toMatchObject({ lag: 0, totals: { indexedRecords: 2 } }), 20_000);
 });
 
 test('what was rejected can be sent again once the sink would take it, beside what comes', async () => {

@@ -98,6 +98,7 @@ export class FakePipeline implements LogPipeline, AsyncDisposable {
       spoolSize: 12,
       spoolFull: this.full,
       lag: 16_000,
+      held: { lines: 28, bytes: 29 },
       deliveries: { taken: 17, failed: 18, retriedRecords: 19, window: 20, underWay: 21 },
       possibleDuplicates: 22,
       deadLetters: { added: 23, removed: 24, dropped: 25, bytes: 26 },
@@ -116,6 +117,10 @@ export class FakePipeline implements LogPipeline, AsyncDisposable {
 
   removeOwnLetters(ids?: ReadonlySet<string>): Promise<number> {
     return this.#removeLetters(ids);
+  }
+
+  async quarantineSize(): Promise<number> {
+    return 30;
   }
 
   share(): ReturnType<LogPipeline['share']> {

@@ -113,6 +113,7 @@ export const lines: Renderer = {
   open: () => ({
     documents: linesOf,
     dropped: 0,
+    held: { lines: 0, bytes: 0 },
     end: () => [],
     since: undefined,
     unfinished: [],
