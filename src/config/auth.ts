@@ -34,7 +34,7 @@ export function auth(base: string) {
           { error: 'expected a list of users' },
         )
         .default(['*'])
-        .describe('Who may read logs and metrics: users, or `*` for all of them.'),
+        .describe('Who may read logs and metrics, and replay or drop dead letters: users, or `*` for all of them.'),
       // RFC 7518 section 3.2: "A key of the same size as the hash output or larger MUST be used".
       token_key: secret(32)
         .optional()
