@@ -24,7 +24,9 @@ export function configSchema(base: string) {
     workers: workers
       .prefault('auto')
       .meta({ fallback: '`auto`' })
-      .describe('Processes that share the work; `auto` is one for each core, 8 at most: [workers.md](workers.md).'),
+      .describe(
+        'Processes that share the work; `auto` is one for each core and 256 MiB of memory, 8 at most: [workers.md](workers.md).',
+      ),
     http: http(base),
     auth: auth(base),
     storage: storage(base),

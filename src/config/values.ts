@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { availableParallelism } from 'node:os';
+import { availableParallelism, totalmem } from 'node:os';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 
@@ -106,10 +106,20 @@ export const count = z
 const mostWorkers = 64;
 const expectedWorkers = `expected auto, or a number up to ${mostWorkers}`;
 
-/** How many workers; `auto` is as many as there are cores, and at most 8. */
+/** Memory that a worker should have, in bytes: it takes half of that before it has anything to do. */
+const memoryOfWorker = 256 * 1024 * 1024;
+
+/** One for each core, 8 at most, and no more than there is memory for, in bytes. */
+export function suitableWorkers(cores: number, memory: number): number {
+  return Math.max(1, Math.min(cores, 8, Math.floor(memory / memoryOfWorker)));
+}
+
+/** How many workers; `auto` is as many as suit the machine, or the container. */
 export const workers = z.codec(z.union([z.number(), z.string()], { error: expectedWorkers }), z.int(), {
   decode: (value, context) => {
-    if (value === 'auto') return Math.min(availableParallelism(), 8);
+    // Without a limit the system names one that no machine has, or 0.
+    const memory = Math.min(totalmem(), process.constrainedMemory() || Infinity);
+    if (value === 'auto') return suitableWorkers(availableParallelism(), memory);
     if (/^[1-9]\d?$/.test(String(value)) && Number(value) <= mostWorkers) return Number(value);
     context.issues.push({ code: 'custom', input: value, message: expectedWorkers });
     return z.NEVER;

@@ -1,11 +1,12 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import * as fc from 'fast-check';
 import { parse } from 'yaml';
 import { afterAll, describe, expect, test } from 'vitest';
 import { type Config, ConfigError, loadConfig, printConfig } from '../../src/config.ts';
 import { keys, variable } from '../../src/config/keys.ts';
+import { suitableWorkers } from '../../src/config/values.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'shiplog-test-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -31,12 +32,20 @@ function problems(text: string, env: Record<string, string> = {}): string {
   return '';
 }
 
+test('there are as many workers as the machine has cores, and memory for', () => {
+  const gibibyte = 1024 ** 3;
+  expect(suitableWorkers(2, 8 * gibibyte)).toBe(2);
+  expect(suitableWorkers(64, 256 * gibibyte)).toBe(8);
+  expect(suitableWorkers(8, gibibyte)).toBe(4);
+  expect(suitableWorkers(4, gibibyte / 8)).toBe(1);
+});
+
 test('without any configuration there are defaults for all, and everything listens on the loopback', () => {
   const config = loadConfig({ env: {} });
   const root = resolve(import.meta.dirname, '../..');
   expect(config).toEqual({
     data: join(root, 'data'),
-    workers: Math.min(availableParallelism(), 8),
+    workers: expect.any(Number),
     http: {
       listen: { host: '127.0.0.1', port: 5000 },
       trusted_proxies: [],
