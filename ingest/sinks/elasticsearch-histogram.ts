@@ -1,6 +1,6 @@
 import type { Client, estypes } from '@elastic/elasticsearch';
 import { bucketCount, type Histogram, type HistogramRequest, mostFrequent, mostValues } from '../query/histogram.ts';
-import { toElasticsearch } from '../query/to-elasticsearch.ts';
+import { matching } from './elasticsearch-hits.ts';
 import { SinkError } from './sink.ts';
 
 /** Values that each shard tells of: the counts of the most frequent ones are exact where a shard has no more. */
@@ -14,8 +14,6 @@ export async function countDocuments(
   signal: AbortSignal,
 ): Promise<Histogram> {
   const { query, since, until, interval, field } = request;
-  const filter: estypes.QueryDslQueryContainer[] = query === undefined ? [] : [toElasticsearch(query)];
-  filter.push({ range: { '@timestamp': { gte: since, lt: until, format: 'epoch_millis' } } });
   const byTime: estypes.AggregationsAggregationContainer = {
     date_histogram: {
       field: '@timestamp',
@@ -34,7 +32,7 @@ export async function countDocuments(
       size: 0,
       track_total_hits: false,
       allow_partial_search_results: false,
-      query: { bool: { filter } },
+      query: matching(query, '@timestamp', { gte: since, lt: until }),
       aggs: { byTime, ...byValue },
     },
     { signal },

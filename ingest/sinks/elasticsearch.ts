@@ -1,17 +1,17 @@
-import { type Client, errors, type estypes } from '@elastic/elasticsearch';
+import type { Client } from '@elastic/elasticsearch';
 import type { Log } from '../log.ts';
 import type { ArrivalPage, ArrivalRequest } from '../query/arrivals.ts';
 import { compare, decodeCursor, encodeCursor, type Position } from '../query/cursor.ts';
 import type { Histogram, HistogramRequest } from '../query/histogram.ts';
 import { largestPage, pageLength, type SearchPage, type SearchRequest } from '../query/search.ts';
-import { toElasticsearch } from '../query/to-elasticsearch.ts';
 import { findArrivals } from './elasticsearch-arrivals.ts';
 import { BulkWriter } from './elasticsearch-bulk.ts';
 import { type ConnectionOptions, makeClient } from './elasticsearch-client.ts';
 import { toSinkError } from './elasticsearch-errors.ts';
 import { countDocuments } from './elasticsearch-histogram.ts';
+import { findHits, type Hit, matching } from './elasticsearch-hits.ts';
 import { prepareStream } from './elasticsearch-setup.ts';
-import { SinkError, type Outcome, type Sink, type SinkDocument } from './sink.ts';
+import type { Outcome, Sink, SinkDocument } from './sink.ts';
 import { streamName, type StreamOptions } from './templates.ts';
 
 /** How Elasticsearch is reached, and which data stream is ours. All of it from the configuration only. */
@@ -160,50 +160,26 @@ class Elasticsearch implements Sink {
     signal: AbortSignal,
   ): Promise<Hit[] | undefined> {
     const { since, until, query } = request;
-    const filter: estypes.QueryDslQueryContainer[] = query === undefined ? [] : [toElasticsearch(query)];
-    if (since !== undefined || until !== undefined) {
-      const range = { ...(since === undefined ? {} : { gte: since }), ...(until === undefined ? {} : { lt: until }) };
-      filter.push({ range: { '@timestamp': { ...range, format: 'epoch_millis' } } });
-    }
-    const asked: Promise<Partial<estypes.SearchResponse>> = client.search(
+    const bounds = { ...(since !== undefined && { gte: since }), ...(until !== undefined && { lt: until }) };
+    return findHits(
+      client,
       {
-        index: this.#stream,
-        ignore_unavailable: true,
+        stream: this.#stream,
+        query: matching(query, '@timestamp', bounds),
+        ...(from !== undefined && { after: [from.time, from.sequence + 1] }),
         size,
-        track_total_hits: false,
-        // Rather none than some.
-        allow_partial_search_results: false,
-        query: { bool: { filter } },
-        sort: [
-          { '@timestamp': { order: 'desc', unmapped_type: 'date', numeric_type: 'date' } },
-          { 'event.sequence': { order: 'desc', unmapped_type: 'long', missing: 0 } },
-        ],
-        ...(from === undefined ? {} : { search_after: [from.time, from.sequence + 1] }),
+        largest: largestAnswer,
       },
-      { signal, ...(size > smallPage && { maxResponseSize: largestAnswer }) },
+      signal,
     );
-    const answer = await asked.catch((error: unknown) => {
-      if (signal.aborted || size <= smallPage || !(error instanceof errors.RequestAbortedError)) throw error;
-      return undefined;
-    });
-    if (answer === undefined) return undefined;
-    if (answer.hits === undefined) throw new SinkError('unavailable', 'Elasticsearch answered a search without hits');
-    return answer.hits.hits.map(({ _id: id = '', _source, sort: [time, sequence] = [] }) => {
-      return { id, time: Number(time), sequence: Number(sequence), json: JSON.stringify(_source) };
-    });
   }
-}
-
-interface Hit extends Position {
-  readonly json: string;
 }
 
 /** Above every id, which are ASCII. */
 const greatestId = '\uffff';
 
-/** Bytes of one answer to a search; of more, fewer hits are asked for, down to a small page. */
+/** Bytes of one answer to a search; of more, fewer hits are asked for. */
 const largestAnswer = 2 * largestPage;
-const smallPage = 16;
 
 /** Hits beyond those asked for, so that a tie at the end of a page rarely costs another request. */
 const spare = 50;
