@@ -9,6 +9,7 @@ import {
   writeAll,
   type FileHandle,
   type FileSystem,
+  ownerOnly,
 } from '../spool/file-system.ts';
 import { takeSqliteLock, type Lock, type TakeLock } from '../spool/lock.ts';
 import { fromLine, toLine, type DeadLetter, type KeptLetter } from './dead-letter-lines.ts';
@@ -53,7 +54,7 @@ export interface DeadLetters extends AsyncDisposable {
  */
 export async function openDeadLetters(options: DeadLetterOptions): Promise<DeadLetters> {
   const { directory, fileSystem = nodeFileSystem, takeLock = takeSqliteLock } = options;
-  await fileSystem.mkdir(directory, { recursive: true });
+  await fileSystem.mkdir(directory, { recursive: true, mode: ownerOnly });
   await syncDirectory(fileSystem, dirname(directory));
   const all = await fileSystem.readdir(directory);
   for (const name of all.filter((name) => name.endsWith('.lock'))) {

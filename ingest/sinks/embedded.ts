@@ -5,6 +5,7 @@ import type { ArrivalPage, ArrivalRequest } from '../query/arrivals.ts';
 import { decodeCursor, encodeCursor } from '../query/cursor.ts';
 import type { Histogram, HistogramRequest } from '../query/histogram.ts';
 import type { SearchPage, SearchRequest } from '../query/search.ts';
+import { ownerOnly } from '../spool/file-system.ts';
 import type { ReaderAnswer, ReaderRequest } from './embedded-reader.ts';
 import { WorkerClient } from './embedded-worker.ts';
 import type { SweptFile, WriterRequest } from './embedded-writer.ts';
@@ -38,7 +39,7 @@ const leastPiece = 8 * 1024 * 1024;
 
 /** Opens the store of day files that `embedded-schema.ts` draws: one thread writes, others read. */
 export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedSink> {
-  await mkdir(options.directory, { recursive: true });
+  await mkdir(options.directory, { recursive: true, mode: ownerOnly });
   await using parent = await open(dirname(options.directory), 'r');
   await parent.sync();
   const sink = new Embedded(options);

@@ -11,10 +11,13 @@ export interface FileHandle {
   close(): Promise<void>;
 }
 
+/** The mode of folders with what senders sent: whoever may read the images' folder, beside them, may not read these. */
+export const ownerOnly = 0o700;
+
 /** The little of a file system that the spool needs; its errors carry Node's codes. */
 export interface FileSystem {
   open(path: string, flags: string): Promise<FileHandle>;
-  mkdir(path: string, options: { recursive: true }): Promise<string | undefined>;
+  mkdir(path: string, options: { recursive: true; mode?: number }): Promise<string | undefined>;
   readdir(path: string): Promise<string[]>;
   rename(from: string, to: string): Promise<void>;
   unlink(path: string): Promise<void>;

@@ -40,7 +40,7 @@ import type { Block } from '../block.ts';
 import type { Log } from '../log.ts';
 import { makeDirectory } from './directory.ts';
 import { SpoolError } from './errors.ts';
-import { type FileSystem, nodeFileSystem, syncDirectory } from './file-system.ts';
+import { type FileSystem, nodeFileSystem, ownerOnly, syncDirectory } from './file-system.ts';
 import { adopt, discard, Journal, type JournalContext, lockName } from './journal.ts';
 import { emptyLedger, type Ledger, openPastLedger, type PastLedger } from './ledger.ts';
 import { FillWatch } from './fill-watch.ts';
@@ -77,7 +77,7 @@ export interface SpoolTotals extends Ledger {
 /** Opens the spool with a new directory for this life. */
 export async function openSpool(options: SpoolOptions): Promise<Spool> {
   const { directory: root, fileSystem = nodeFileSystem, log, takeLock = takeSqliteLock } = options;
-  await fileSystem.mkdir(root, { recursive: true });
+  await fileSystem.mkdir(root, { recursive: true, mode: ownerOnly });
   await syncDirectory(fileSystem, dirname(root));
   const past = options.past ?? openPastLedger(`${root}/ledger.db`);
   const context: JournalContext = { root, fileSystem, past, log };

@@ -65,7 +65,7 @@ async function change(file: string, edit: (text: string) => string): Promise<num
   const old = await readFile(file, 'utf8').catch(missing);
   const text = edit(old ?? '');
   const users = parseHtpasswd(text).users.size;
-  await mkdir(dirname(file), { recursive: true });
+  await mkdir(dirname(file), { recursive: true, mode: 0o700 });
   if (users === 0) {
     await unlink(file);
   } else {

@@ -1,9 +1,18 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
+import { stat } from 'node:fs/promises';
 import { connect } from 'node:net';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { eventually, search } from '../support/search.ts';
 import { startServer } from '../support/server.ts';
+
+test('folders with lines are for their owner alone, whoever may come into the data folder', async () => {
+  await using server = await startServer();
+  for (const folder of ['state', 'spool', 'logs', 'dead-letters']) {
+    expect([folder, (await stat(join(server.data, folder))).mode & 0o777]).toEqual([folder, 0o700]);
+  }
+});
 
 test('with nothing configured, lines over TCP and UDP and a record over HTTP are found, and counted', async () => {
   await using server = await startServer();
