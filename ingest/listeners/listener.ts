@@ -6,6 +6,8 @@ import type { Gate } from './gate.ts';
 export interface ListenAddress {
   readonly host: string;
   readonly port: number;
+  /** A descriptor that this process was started with, of a socket that is bound there: it is used instead of a new one. */
+  readonly fd?: number;
 }
 
 /** What each listener needs. */

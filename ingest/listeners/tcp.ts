@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:net';
+import { createServer, type Server, Socket } from 'node:net';
 import type { ListenAddress, NetworkListener } from './listener.ts';
 import { type StreamKind, StreamListener, type StreamListenerOptions } from './stream.ts';
 
@@ -43,9 +43,20 @@ export function createTcpServer(options: { readonly allowHalfOpen?: boolean } = 
 }
 
 /** Listens on a port. @returns the address, with the real port @throws the system's error */
-export async function listen(server: Server, { host, port }: ListenAddress): Promise<ListenAddress> {
-  server.listen({ host, port, backlog: 1024 });
-  await once(server, 'listening');
+export async function listen(server: Server, place: ListenAddress): Promise<ListenAddress> {
+  await startToListen(server, place);
+  const { host, port } = place;
   const bound = server.address();
   return typeof bound === 'object' && bound !== null ? { host: bound.address, port: bound.port } : { host, port };
+}
+
+/** Connections that may wait to be accepted. */
+const backlog = 1024;
+
+/** Has a server listen, be it on a socket that is there already. @throws the system's error */
+export async function startToListen(server: Server, { host, port, fd }: ListenAddress): Promise<void> {
+  if (fd === undefined) server.listen({ host, port, backlog });
+  // (`{ fd }` would be a descriptor of the supervisor's, which is closed there when the last worker that has it ends.)
+  else server.listen(new Socket({ fd, readable: false, writable: false }), backlog);
+  await once(server, 'listening');
 }

@@ -42,14 +42,14 @@ const mostSources = 10_000;
  * @throws the system's error where it cannot listen there.
  */
 export async function openUdpListener(options: UdpListenerOptions): Promise<NetworkListener> {
-  const { host, port } = options.listen;
+  const { host, port, fd } = options.listen;
   const socket = createSocket({
     type: isIPv6(host) ? 'udp6' : 'udp4',
     recvBufferSize: options.receiveBuffer ?? 4 * 1024 * 1024,
   });
   const listening = once(socket, 'listening');
   const listener = new UdpListener(socket, options);
-  socket.bind({ address: host, port });
+  socket.bind(fd === undefined ? { address: host, port } : { fd, exclusive: true });
   await listening;
   listener.start();
   return listener;

@@ -5,6 +5,8 @@ import { openLog } from '../log.ts';
 import { parseOptions } from './options.ts';
 import { catchEndSignals, onHangUp } from './signals.ts';
 import { crewOf, type Running, Supervisor } from '../supervisor/supervisor.ts';
+import { givenSockets } from '../supervisor/sockets.ts';
+import { tellReady } from '../supervisor/notify.ts';
 import { replaceWorkers } from '../supervisor/replace.ts';
 
 const usage = `Usage: shiplog [serve] [--config FILE]
@@ -28,7 +30,7 @@ export const serve: Command = async ({ args, env, stdout, stderr }) => {
   const config = load();
   const log = openLog();
   using ending = catchEndSignals();
-  const supervisor = new Supervisor(crewOf(config, values.config), log);
+  const supervisor = new Supervisor(crewOf(config, values.config), givenSockets(env), log);
   const replace = replaceWorkers(supervisor, { config, load, file: values.config, log });
   const starting = supervisor.start();
   using _replacing = onHangUp(() => starting.then(replace, () => undefined));
@@ -40,6 +42,7 @@ export const serve: Command = async ({ args, env, stdout, stderr }) => {
   const summary = summarize(config, running);
   if (stderr.isTTY === true) stderr.write(`shiplog is running\n${render(summary)}`);
   log.info(summary, 'started');
+  await tellReady(env, log);
 
   const signal = await ending.first;
   log.info({ signal }, 'ending; a second signal ends it at once');

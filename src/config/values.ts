@@ -19,6 +19,8 @@ declare module 'zod' {
 export interface ListenAddress {
   readonly host: string;
   readonly port: number;
+  /** A descriptor that this process was started with, of a socket that is bound there: it is used instead of a new one. */
+  readonly fd?: number;
 }
 
 const durations = { d: 86_400_000, h: 3_600_000, m: 60_000, s: 1000, ms: 1 } as const;

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { startToListen } from '../../ingest/listeners/tcp.ts';
 import type { Log } from '../../ingest/log.ts';
 import type { ListenAddress } from '../config.ts';
 import { createTlsServer, type TlsFiles } from './tls.ts';
@@ -39,6 +40,8 @@ const keepAliveTimeout = 75_000;
 const headersTimeout = 60_000;
 const maxHeaderSize = 32 * 1024;
 const maxConnections = 8192;
+/** How long the first request of a connection may take that was accepted just before the end, in ms. */
+const firstRequest = 1000;
 /** Requests that a client may send before it has the answer to the first of them. */
 const maxPipelined = 32;
 
@@ -54,6 +57,8 @@ export async function listenHttp(handler: RequestListener, options: HttpServerOp
     tls === undefined ? undefined : stack.use(await createTlsServer(tls, log, { ...limits, handshakeTimeout }));
   const server: Server = secure?.server ?? createServer(limits);
   const sockets = new Set<Socket>();
+  /** Those of which no request has come yet. */
+  const fresh = new Set<Socket>();
   const requests = new Map<Socket, Pending[]>();
   let ending = false;
 
@@ -66,14 +71,17 @@ export async function listenHttp(handler: RequestListener, options: HttpServerOp
   });
   server.on(secure === undefined ? 'connection' : 'secureConnection', (socket: Socket) => {
     sockets.add(socket);
+    fresh.add(socket);
     socket.once('close', () => {
       sockets.delete(socket);
+      fresh.delete(socket);
       // The answers that waited for their turn are told of nothing.
       requests.delete(socket);
     });
   });
   server.on('request', (request, response) => {
     const { socket } = request;
+    fresh.delete(socket);
     const pending = requests.get(socket) ?? [];
     requests.set(socket, pending);
     pending.push({ request, response });
@@ -90,8 +98,7 @@ export async function listenHttp(handler: RequestListener, options: HttpServerOp
     if (pending.length === 1) handler(request, response);
   });
 
-  server.listen({ host: options.listen.host, port: options.listen.port });
-  await once(server, 'listening');
+  await startToListen(server, options.listen);
   const bound = server.address();
   if (bound === null || typeof bound === 'string') throw new Error('an HTTP server listens on no port');
 
@@ -102,13 +109,21 @@ export async function listenHttp(handler: RequestListener, options: HttpServerOp
     async [Symbol.asyncDispose]() {
       if (ending) return;
       ending = true;
-      parts[Symbol.dispose]();
       for (const socket of sockets) {
         const response = requests.get(socket)?.at(-1)?.response;
-        if (response === undefined) socket.destroy();
-        else if (!response.headersSent) response.setHeader('Connection', 'close');
+        if (response?.headersSent === false) response.setHeader('Connection', 'close');
+        if (response === undefined && !fresh.has(socket)) socket.destroy();
       }
+      const timer = setTimeout(
+        () => {
+          parts[Symbol.dispose]();
+          for (const socket of fresh) socket.destroy();
+        },
+        Math.min(firstRequest, options.shutdownGrace),
+      );
       await end(server, options.shutdownGrace);
+      clearTimeout(timer);
+      parts[Symbol.dispose]();
     },
   };
 }

@@ -1,6 +1,7 @@
 import type { MetricObject, MetricObjectWithValues, MetricValue } from 'prom-client';
 import type { SpoolShare } from '../../ingest/pipeline.ts';
 import type { Service } from '../service.ts';
+import type { GivenSocket } from './sockets.ts';
 
 /** Metrics as a worker counted them. */
 export type MetricFamily = MetricObject | MetricObjectWithValues<MetricValue<string>>;
@@ -46,4 +47,6 @@ export interface WorkerOrders {
   readonly file?: string;
   readonly slot: number;
   readonly count: number;
+  /** In the order of their descriptors. */
+  readonly sockets: readonly GivenSocket[];
 }

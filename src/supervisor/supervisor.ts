@@ -8,7 +8,8 @@
  *
  * The supervisor holds the sockets that are listened on (`node:cluster`), and each worker accepts from them: whoever waits
  * to be accepted is not reset when a worker dies. (Where the supervisor accepts, and hands connections out in turn, one
- * that is on its way to a worker that is killed is neither answered nor closed.)
+ * that is on its way to a worker that is killed is neither answered nor closed.) Sockets that systemd holds are handed down
+ * to each worker (sockets.ts).
  *
  * - **Datagrams** have no connection to keep their order by, so one worker reads them.
  * - **Forwarded events** that a client repeats are recognised by their chunk, which one worker remembers.
@@ -31,6 +32,7 @@ import type { Config } from '../config.ts';
 import { StartError } from '../start-error.ts';
 import { Inquiry } from './inquiry.ts';
 import type { FromWorker, ToWorker, WorkerOrders } from './messages.ts';
+import { type GivenSocket, stdioOf } from './sockets.ts';
 
 /** What workers are started with. */
 export interface CrewOptions {
@@ -67,6 +69,7 @@ interface Member {
 /** Workers that run, and are replaced when they die. Disposing lets them finish what they do. */
 export class Supervisor implements AsyncDisposable {
   readonly #log: Logger;
+  readonly #sockets: readonly GivenSocket[];
   readonly #members = new Set<Member>();
   readonly #inquiry: Inquiry;
   readonly #ending = new AbortController();
@@ -75,9 +78,10 @@ export class Supervisor implements AsyncDisposable {
   /** Deaths in youth, one after another. */
   #failures = 0;
 
-  constructor(options: CrewOptions, log: Logger) {
+  constructor(options: CrewOptions, sockets: readonly GivenSocket[], log: Logger) {
     cluster.schedulingPolicy = cluster.SCHED_NONE;
     this.#options = options;
+    this.#sockets = sockets;
     this.#log = log;
     this.#inquiry = new Inquiry(() => [...this.#members].filter(({ ready }) => ready).map(({ worker }) => worker));
   }
@@ -117,8 +121,13 @@ export class Supervisor implements AsyncDisposable {
 
   async #start(slot: number): Promise<Running> {
     const { file, count } = this.#options;
-    const orders: WorkerOrders = { slot, count, ...(file !== undefined && { file }) };
-    cluster.setupPrimary({ exec: join(import.meta.dirname, 'worker.ts'), args: [JSON.stringify(orders)] });
+    const sockets = this.#sockets;
+    const orders: WorkerOrders = { slot, count, sockets, ...(file !== undefined && { file }) };
+    cluster.setupPrimary({
+      exec: join(import.meta.dirname, 'worker.ts'),
+      args: [JSON.stringify(orders)],
+      stdio: stdioOf(sockets),
+    });
     const worker = cluster.fork();
     const member: Member = { worker, slot, startedAt: performance.now(), ready: false, ending: false };
     this.#members.add(member);

@@ -5,6 +5,7 @@ import { type Service, startService } from '../service.ts';
 import { StartError } from '../start-error.ts';
 import { SupervisedColleagues } from './colleagues.ts';
 import type { FromWorker, ToWorker, WorkerOrders } from './messages.ts';
+import { withSockets } from './sockets.ts';
 
 const orders: WorkerOrders = JSON.parse(process.argv[2] ?? '');
 const tell = (message: FromWorker): void => void process.send?.(message);
@@ -28,9 +29,10 @@ process.on('SIGTERM', () => told.resolve());
 
 /** Runs until it is told to end. */
 async function work(): Promise<void> {
-  const { file, slot, count } = orders;
+  const { file, slot, count, sockets } = orders;
   const log = openLog(undefined, count > 1 ? { worker: slot } : {});
-  service = await startService(loadConfig({ file, env: process.env }), { log, colleagues });
+  const config = withSockets(loadConfig({ file, env: process.env }), sockets);
+  service = await startService(config, { log, colleagues });
   const { http, syslog, access } = service;
   tell({ kind: 'ready', running: { http, syslog, access } });
   await told.promise;

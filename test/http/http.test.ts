@@ -248,6 +248,20 @@ describe('the end', () => {
     await end;
   });
 
+  test('a connection that was accepted just before the end has its first request answered, if that comes soon', async () => {
+    await using server = await serve((app) => app.use((ctx) => void (ctx.body = 'answered')), {
+      shutdownGrace: 3_600_000,
+    });
+    const [late, silent] = [await dial(server), await dial(server)];
+    // A round trip of another one: that the server knows of them by now.
+    expect((await fetch(`http://127.0.0.1:${server.address.port}/`)).status).toBe(200);
+    const ended = server[Symbol.asyncDispose]();
+    late.socket.write('GET / HTTP/1.1\r\nHost: h\r\n\r\n');
+    await Promise.all([late.ended, silent.ended, ended]);
+    expect(late.seen()).toMatch(/^HTTP\/1\.1 200 OK\r\n[^]*Connection: close\r\n[^]*answered$/);
+    expect(silent.seen()).toBe('');
+  });
+
   test('what does not end within the grace is cut', async () => {
     const server = await serve((app) => app.use(() => new Promise(() => undefined)), { shutdownGrace: 50 });
     const answer = send(server.address.port, '/');
@@ -261,6 +275,7 @@ describe('the end', () => {
     const gate = new Promise<void>((resolve) => (go = resolve));
     const server = await serve((app) =>
       app.use((ctx) => {
+        if (ctx.path === '/short') return void (ctx.body = 'short');
         ctx.body = Readable.from(
           (async function* () {
             yield 'first';
@@ -272,6 +287,8 @@ describe('the end', () => {
     );
     const [busy, idle] = [await dial(server), await dial(server)];
     busy.socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+    idle.socket.write('GET /short HTTP/1.1\r\nHost: x\r\n\r\n');
+    await until(() => idle.seen().endsWith('short'));
     await until(() => busy.seen().includes('first'));
     const end = server[Symbol.asyncDispose]();
     await idle.ended;

@@ -34,8 +34,8 @@ export interface Booted extends AsyncDisposable {
 /** The log of the service, as `shell` sees it. */
 export const serviceLog = '/var/log/service';
 
-/** Starts this machine's systemd, as the first process of a container, with one unit. */
-export async function boot(docker: Docker, unit: string): Promise<Booted> {
+/** Starts this machine's systemd, as the first process of a container, with one unit. Others are there to be started. */
+export async function boot(docker: Docker, unit: string, others: readonly string[] = []): Promise<Booted> {
   const folder = await mkdtemp(join(tmpdir(), 'shiplog-boot-'));
   const [root, units] = [join(folder, 'root'), join(folder, 'units')];
   const remove = (): Promise<void> => rm(folder, { recursive: true });
@@ -58,6 +58,7 @@ export async function boot(docker: Docker, unit: string): Promise<Booted> {
         .replace('[Service]', `[Service]\nStandardOutput=append:${serviceLog}\nStandardError=append:${serviceLog}`),
     };
     for (const [name, content] of Object.entries(texts)) await writeFile(join(root, name), content);
+    for (const name of others) await cp(join(source, 'deploy', name), join(root, 'etc/systemd/system', name));
     await run('tar', ['--create', '--file', `${root}.tar`, '--owner=0', '--group=0', '--directory', root, '.']);
     await docker.cli(['import', `${root}.tar`, 'boot']);
     const may = [
