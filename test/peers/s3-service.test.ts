@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { request } from 'node:http';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openS3 } from '../../storage/drivers/s3.ts';
+import { parallel } from '../../storage/parallel.ts';
 import { collect, image, sha256 } from '../support/images.ts';
 import { random } from '../support/random.ts';
 import { type Server, startServer } from '../support/server.ts';
@@ -133,12 +134,10 @@ describe.each(kinds)('shiplog on %s', (kind) => {
     await api.image('app', one);
     const tags = Array.from({ length: 1200 }, (_, number) => `v${number}`).sort();
     await using driver = await openS3(place);
-    await Promise.all(
-      tags.map((tag) =>
-        driver.put(
-          `docker/registry/v2/repositories/app/_manifests/tags/${tag}/current/link`,
-          Buffer.from(one.manifest.digest),
-        ),
+    await parallel(tags, 16, (tag) =>
+      driver.put(
+        `docker/registry/v2/repositories/app/_manifests/tags/${tag}/current/link`,
+        Buffer.from(one.manifest.digest),
       ),
     );
     const { body } = await api.call('GET', '/v2/app/tags/list');
