@@ -7,13 +7,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
 import { ask, type ClientOptions } from '../cli/client.ts';
 import type { ListenAddress } from '../config.ts';
+import { compareClock } from './clock.ts';
 import { type Check, failed, ok, type Finding, skipped } from './finding.ts';
 
 /** How long, in ms, a line may take until it is found, and a connection until it is there. */
 const patience = 20_000;
-
-/** How far, in ms, two clocks may be apart, of which one tells whole seconds. */
-const tolerance = 5000;
 
 /** The server, and whether a line that is sent to it is found again, for each way in that is configured. */
 export function serverChecks(server: ClientOptions): Check[] {
@@ -41,13 +39,7 @@ async function lookAtServer(server: ClientOptions): Promise<Finding> {
   const answer = await ask('/health/ready', server, { also: [503] });
   const state = await answer.text();
   if (!answer.ok) return failed(`it is not ready: ${state}`, 'see what it says of its parts, and its log');
-  const ahead = Date.parse(answer.headers.get('date') ?? '') - Date.now();
-  if (Math.abs(ahead) > tolerance) {
-    const seconds = Math.round(Math.abs(ahead) / 1000);
-    const than = `${seconds} s ${ahead > 0 ? 'ahead of' : 'behind'} this machine's`;
-    return failed(`its clock is ${than}`, 'let both clocks be set by NTP: timedatectl set-ntp true');
-  }
-  return ok(`it is ready: ${state}`);
+  return compareClock(Date.parse(answer.headers.get('date') ?? '')) ?? ok(`it is ready: ${state}`);
 }
 
 interface Way {

@@ -3,11 +3,13 @@ import { stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import type { Log } from '../../ingest/log.ts';
 import type { LogDocument } from '../../ingest/record.ts';
+import type { ConnectionOptions } from '../../ingest/sinks/elasticsearch-client.ts';
 import { SinkError } from '../../ingest/sinks/sink.ts';
 import { temporaryFolder } from '../../storage/layout.ts';
 import type { Config } from '../config.ts';
-import { openSink } from '../logs/open.ts';
+import { connectionTo, openSink } from '../logs/open.ts';
 import { openDriver } from '../open-driver.ts';
+import { compareClock } from './clock.ts';
 import { type Check, failed, ok, type Finding, skipped } from './finding.ts';
 
 /** Where images and logs are kept. */
@@ -50,7 +52,10 @@ async function lookAtLogStore(config: Config): Promise<Finding> {
   const { dataset, namespace } = logs.elasticsearch;
   try {
     const [outcome] = await sink.deliver([record(dataset, namespace)], AbortSignal.timeout(60_000));
-    if (outcome?.status === 'indexed') return ok([...said, 'a record was written'].join('; '));
+    if (outcome?.status === 'indexed') {
+      const clocks = await lookAtClocks(await connectionTo(logs.elasticsearch));
+      return clocks ?? ok([...said, 'a record was written'].join('; '));
+    }
     const reason = outcome !== undefined && 'reason' in outcome ? outcome.reason : `the outcome is ${outcome?.status}`;
     return failed(`Elasticsearch did not take a record: ${reason}`, 'see what its log says of that');
   } catch (error) {
@@ -61,6 +66,13 @@ async function lookAtLogStore(config: Config): Promise<Finding> {
         : 'someone must change that; nothing was dropped, records wait in the spool';
     return failed(error.message, mend);
   }
+}
+
+/** Undefined: those of all nodes are right, or cannot be asked for. */
+async function lookAtClocks(connection: ConnectionOptions): Promise<Finding | undefined> {
+  const { readClocks } = await import('../../ingest/sinks/elasticsearch-clocks.ts');
+  const clocks = await readClocks(connection, AbortSignal.timeout(10_000));
+  return clocks.map(compareClock).find((finding) => finding !== undefined);
 }
 
 /** Keeps what the sink says of version and templates. */

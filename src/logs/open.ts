@@ -7,6 +7,7 @@ import { createRenderer, type Renderer } from '../../ingest/parse/documents.ts';
 import type { ListenOptions } from '../../ingest/listeners/open.ts';
 import { openPipeline, type Pipeline } from '../../ingest/pipeline.ts';
 import { openEmbedded } from '../../ingest/sinks/embedded.ts';
+import type { ConnectionOptions } from '../../ingest/sinks/elasticsearch-client.ts';
 import type { Sink } from '../../ingest/sinks/sink.ts';
 import type { Config } from '../config.ts';
 import { blockList, clusterRules, contains } from '../networks.ts';
@@ -94,20 +95,23 @@ export async function openSink({ data, logs }: Config, log: Log): Promise<Sink> 
   }
   // Others need not wait for the client to be loaded.
   const { openElasticsearch } = await import('../../ingest/sinks/elasticsearch.ts');
-  const { nodes, username, password, api_key: apiKey, ca, dataset, namespace, retention } = logs.elasticsearch;
-  const { ca_fingerprint: caFingerprint, compression } = logs.elasticsearch;
-  return openElasticsearch({
+  const { dataset, namespace, retention } = logs.elasticsearch;
+  return openElasticsearch({ ...(await connectionTo(logs.elasticsearch)), dataset, namespace, retention, log });
+}
+
+type ElasticsearchConfig = Extract<Config['logs'], { readonly sink: 'elasticsearch' }>['elasticsearch'];
+
+/** How Elasticsearch is reached. */
+export async function connectionTo(elasticsearch: ElasticsearchConfig): Promise<ConnectionOptions> {
+  const { nodes, username, password, api_key: apiKey, ca, ca_fingerprint: caFingerprint, compression } = elasticsearch;
+  return {
     nodes,
-    dataset,
-    namespace,
-    retention,
     compression,
-    log,
     ...(caFingerprint !== undefined && { caFingerprint }),
     ...(apiKey !== undefined && { auth: { apiKey } }),
     ...(username !== undefined && password !== undefined && { auth: { username, password } }),
     ...(ca !== undefined && { ca: await readFile(ca, 'utf8') }),
-  });
+  };
 }
 
 /** The pipeline as the HTTP side sees it. */

@@ -257,6 +257,29 @@ describe('Elasticsearch', () => {
     return (await look({ ...away, ...env, SHIPLOG_DATA: await folder() })).checks.get('log store');
   };
 
+  test('the clock of a node that is off is told', async () => {
+    const nodes = (ahead: number): object => ({
+      nodes: { one: { timestamp: Date.now() }, two: { timestamp: Date.now() + ahead } },
+    });
+    const withClock = (ahead: number): Promise<Result | undefined> =>
+      store((server) =>
+        server.answer(({ url }) => (url.startsWith('/_nodes/') ? { status: 200, json: nodes(ahead) } : undefined)),
+      );
+    expect(await withClock(60_000)).toMatchObject({
+      status: 'failed',
+      found: expect.stringMatching(/its clock is \d+ s ahead of this machine's/),
+      mend: expect.stringContaining('NTP'),
+    });
+    expect(await withClock(0)).toMatchObject({ status: 'ok' });
+  });
+
+  test('credentials that may not ask for the clocks are enough', async () => {
+    const found = await store((server) =>
+      server.answerTo(/^\/_nodes/, failure(403, 'security_exception', 'action is unauthorized')),
+    );
+    expect(found).toMatchObject({ status: 'ok', found: expect.stringContaining('a record was written') });
+  });
+
   test('its version, its templates and a record that was written are told', async () => {
     let written = '';
     const found = await store((server) =>

@@ -1,6 +1,7 @@
 import { Client } from '@elastic/elasticsearch';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { analysis, words } from '../../ingest/query/words.ts';
+import { readClocks } from '../../ingest/sinks/elasticsearch-clocks.ts';
 import { openElasticsearch, type ElasticsearchOptions } from '../../ingest/sinks/elasticsearch.ts';
 import { document, noon } from '../support/documents.ts';
 import { quiet } from '../support/log.ts';
@@ -181,6 +182,14 @@ test('a template that is gone is put again', async () => {
   const one = [document({ id: 'a', time: noon })];
   await expect(under.sink.deliver(one, forever)).rejects.toMatchObject({ code: 'refused' });
   expect(await under.sink.deliver(one, forever)).toEqual([{ status: 'indexed' }]);
+});
+
+test('the clock of each node can be read', async () => {
+  const before = Date.now();
+  const clocks = await readClocks({ nodes: [server.url] }, forever);
+  expect(clocks).toHaveLength(1);
+  expect(clocks[0]).toBeGreaterThan(before - 5000);
+  expect(clocks[0]).toBeLessThan(Date.now() + 5000);
 });
 
 test('a search before the first document finds nothing', async () => {
