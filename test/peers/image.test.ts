@@ -94,7 +94,11 @@ describe('a container', () => {
     expect(await docker.cli(['inspect', '--format={{.State.ExitCode}}', 'one'])).toBe('0\n');
     expect(await docker.cli(['logs', 'one'])).toMatch(/"msg":"ended"\}\n$/);
     await docker.cli(['start', 'one']);
-    await vi.waitFor(() => docker.cli(['pull', `${host}/team/web:1`]), { timeout: 20_000, interval: 200 });
+    await vi
+      .waitFor(() => docker.cli(['pull', `${host}/team/web:1`]), { timeout: 60_000, interval: 200 })
+      .catch(async (cause: unknown) => {
+        throw new Error(await docker.cli(['logs', 'one']), { cause });
+      });
     await docker.cli(['rm', '--force', 'one']);
   });
 });
