@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
+import { Server as NetServer, type Socket } from 'node:net';
 import { startToListen } from '../../ingest/listeners/tcp.ts';
 import type { Log } from '../../ingest/log.ts';
 import type { ListenAddress } from '../config.ts';
@@ -40,8 +40,11 @@ const keepAliveTimeout = 75_000;
 const headersTimeout = 60_000;
 const maxHeaderSize = 32 * 1024;
 const maxConnections = 8192;
-/** How long the first request of a connection may take that was accepted just before the end, in ms. */
-const firstRequest = 1000;
+/**
+ * How long connections without a request are kept when the server ends, in ms: one may be on its way, and a client that
+ * used such a connection as it was closed could not know whether its request had been heard.
+ */
+const lastRequest = 1000;
 /** Requests that a client may send before it has the answer to the first of them. */
 const maxPipelined = 32;
 
@@ -57,8 +60,6 @@ export async function listenHttp(handler: RequestListener, options: HttpServerOp
     tls === undefined ? undefined : stack.use(await createTlsServer(tls, log, { ...limits, handshakeTimeout }));
   const server: Server = secure?.server ?? createServer(limits);
   const sockets = new Set<Socket>();
-  /** Those of which no request has come yet. */
-  const fresh = new Set<Socket>();
   const requests = new Map<Socket, Pending[]>();
   let ending = false;
 
@@ -71,17 +72,14 @@ export async function listenHttp(handler: RequestListener, options: HttpServerOp
   });
   server.on(secure === undefined ? 'connection' : 'secureConnection', (socket: Socket) => {
     sockets.add(socket);
-    fresh.add(socket);
     socket.once('close', () => {
       sockets.delete(socket);
-      fresh.delete(socket);
       // The answers that waited for their turn are told of nothing.
       requests.delete(socket);
     });
   });
   server.on('request', (request, response) => {
     const { socket } = request;
-    fresh.delete(socket);
     const pending = requests.get(socket) ?? [];
     requests.set(socket, pending);
     pending.push({ request, response });
@@ -112,14 +110,13 @@ export async function listenHttp(handler: RequestListener, options: HttpServerOp
       for (const socket of sockets) {
         const response = requests.get(socket)?.at(-1)?.response;
         if (response?.headersSent === false) response.setHeader('Connection', 'close');
-        if (response === undefined && !fresh.has(socket)) socket.destroy();
       }
       const timer = setTimeout(
         () => {
           parts[Symbol.dispose]();
-          for (const socket of fresh) socket.destroy();
+          for (const socket of sockets) if (!requests.has(socket)) socket.destroy();
         },
-        Math.min(firstRequest, options.shutdownGrace),
+        Math.min(lastRequest, options.shutdownGrace),
       );
       await end(server, options.shutdownGrace);
       clearTimeout(timer);
@@ -135,7 +132,8 @@ function isOurTurn(request: IncomingMessage, socket: Socket): boolean {
 
 async function end(server: Server, grace: number): Promise<void> {
   const closed = once(server, 'close');
-  server.close();
+  // That of HTTP closes connections without a request at once.
+  NetServer.prototype.close.call(server);
   const timer = setTimeout(() => server.closeAllConnections(), grace);
   try {
     await closed;

@@ -270,27 +270,34 @@ describe('the end', () => {
     await expect(answer).rejects.toThrow();
   });
 
-  test('an answer that was under way closes its connection too, and idle ones are closed at once', async () => {
+  test('an answer that was under way closes its connection too; idle ones are closed soon, after a request that still comes', async () => {
     let go = (): void => undefined;
     const gate = new Promise<void>((resolve) => (go = resolve));
-    const server = await serve((app) =>
-      app.use((ctx) => {
-        if (ctx.path === '/short') return void (ctx.body = 'short');
-        ctx.body = Readable.from(
-          (async function* () {
-            yield 'first';
-            await gate;
-            yield 'last';
-          })(),
-        );
-      }),
+    const server = await serve(
+      (app) =>
+        app.use((ctx) => {
+          if (ctx.path === '/short') return void (ctx.body = 'short');
+          ctx.body = Readable.from(
+            (async function* () {
+              yield 'first';
+              await gate;
+              yield 'last';
+            })(),
+          );
+        }),
+      { shutdownGrace: 20_000 },
     );
-    const [busy, idle] = [await dial(server), await dial(server)];
+    const [busy, idle, late] = [await dial(server), await dial(server), await dial(server)];
     busy.socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
     idle.socket.write('GET /short HTTP/1.1\r\nHost: x\r\n\r\n');
-    await until(() => idle.seen().endsWith('short'));
+    late.socket.write('GET /short HTTP/1.1\r\nHost: x\r\n\r\n');
+    await until(() => idle.seen().endsWith('short') && late.seen().endsWith('short'));
     await until(() => busy.seen().includes('first'));
     const end = server[Symbol.asyncDispose]();
+    late.socket.write('GET /short HTTP/1.1\r\nHost: x\r\n\r\n');
+    await late.ended;
+    expect(late.seen().split('HTTP/1.1 200')).toHaveLength(3);
+    expect(late.seen()).toContain('Connection: close');
     await idle.ended;
     go();
     await end;
