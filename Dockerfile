@@ -17,8 +17,8 @@ LABEL org.opencontainers.image.title="shiplog" \
 
 RUN echo 'shiplog:x:1001:1001:shiplog:/data:/bin/false' >> /etc/passwd \
  && echo 'shiplog:x:1001:' >> /etc/group \
- && mkdir -m 700 /data \
- && chown 1001:1001 /data \
+ && mkdir -m 700 /data /data/registry \
+ && chown 1001:1001 /data /data/registry \
  && ln -s /opt/shiplog/src/main.ts /usr/local/bin/shiplog
 COPY --from=packages /opt/shiplog /opt/shiplog
 COPY . /opt/shiplog
