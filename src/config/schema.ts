@@ -4,6 +4,7 @@ import { auth } from './auth.ts';
 import type { Contradiction } from './contradiction.ts';
 import { contradictionsOfHttp, http } from './http.ts';
 import { contradictionsOfIngest, ingest } from './ingest.ts';
+import { contradictionsOfListeners } from './listeners.ts';
 import { contradictionsOfLogs, logs } from './logs.ts';
 import { contradictionsOfStorage, storage } from './storage.ts';
 import { path, workers } from './values.ts';
@@ -71,6 +72,7 @@ export function contradictions({ http, storage, ingest, logs }: Parsed): Contrad
     ...contradictionsOfStorage(storage),
     ...contradictionsOfIngest(ingest),
     ...contradictionsOfLogs(logs),
+    ...contradictionsOfListeners({ http, ingest }),
   ];
 }
 

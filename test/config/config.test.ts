@@ -433,3 +433,13 @@ test('a bucket that no driver is told to use is a contradiction, not silence', (
     /^storage\.driver \(.*\): storage\.s3\.bucket is given, so this must be s3; else leave that out$/,
   );
 });
+
+test('two listeners of one address are told by their keys; UDP may have the port of TCP', () => {
+  const address = '"127.0.0.1:12201"';
+  const text = `{ http: { listen: "127.0.0.1:5514" }, ingest: { syslog: { udp: ${address} }, gelf: { tcp: ${address}, udp: ${address} } } }`;
+  const found = problems(text).split('\n');
+  expect(found).toEqual([
+    expect.stringMatching(/^ingest\.syslog\.tcp .*: http\.listen is 127\.0\.0\.1:5514 too$/),
+    expect.stringMatching(/^ingest\.gelf\.udp \(.*\): ingest\.syslog\.udp is 127\.0\.0\.1:12201 too$/),
+  ]);
+});

@@ -118,13 +118,20 @@ export function killGroup({ pid }: ChildProcess): void {
   }
 }
 
-/** A TCP port of the loopback that nothing listens on. */
+/** Ports that were given; the system may offer one again as soon as it is let go. */
+const given = new Set<number>();
+
+/** A TCP port of the loopback that nothing listens on, and that this process was not given before. */
 export async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const address = probe.address();
-  probe.close();
-  await once(probe, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
+  for (;;) {
+    const probe = createServer().listen(0, '127.0.0.1');
+    await once(probe, 'listening');
+    const address = probe.address();
+    probe.close();
+    await once(probe, 'close');
+    if (address === null || typeof address === 'string') throw new Error('no port');
+    if (given.has(address.port)) continue;
+    given.add(address.port);
+    return address.port;
+  }
 }
