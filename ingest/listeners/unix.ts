@@ -23,7 +23,8 @@ export async function openUnixListener(
   try {
     await listen(server, options.path);
   } catch (error) {
-    if (!(await removeLeft(options.path))) throw error;
+    if (!(await isLeft(options.path))) throw error;
+    await unlink(options.path);
     await listen(server, options.path);
   }
   return listener;
@@ -35,13 +36,7 @@ async function listen(server: Server, path: string): Promise<void> {
   await chmod(path, mode);
 }
 
-/** Removes a socket that nobody listens on. False: it is none, or somebody does. */
-export async function removeLeft(path: string): Promise<boolean> {
-  if (!(await isLeft(path))) return false;
-  await unlink(path);
-  return true;
-}
-
+/** Whether a path is a socket that nobody listens on. */
 async function isLeft(path: string): Promise<boolean> {
   const isSocket = await lstat(path).then(
     (found) => found.isSocket(),

@@ -4,7 +4,7 @@ import type { Command } from './command.ts';
 import { openLog } from '../log.ts';
 import { parseOptions } from './options.ts';
 import { catchEndSignals, onHangUp } from './signals.ts';
-import { crewOf, type Running, Supervisor } from '../supervisor/supervisor.ts';
+import { type Running, Supervisor } from '../supervisor/supervisor.ts';
 import { givenSockets } from '../supervisor/sockets.ts';
 import { tellReady } from '../supervisor/notify.ts';
 import { replaceWorkers } from '../supervisor/replace.ts';
@@ -30,7 +30,7 @@ export const serve: Command = async ({ args, env, stdout, stderr }) => {
   const config = load();
   const log = openLog();
   using ending = catchEndSignals();
-  const supervisor = new Supervisor(crewOf(config, values.config), givenSockets(env), log);
+  const supervisor = new Supervisor({ file: values.config, count: config.workers }, givenSockets(env), log);
   const replace = replaceWorkers(supervisor, { config, load, file: values.config, log });
   const starting = supervisor.start();
   using _replacing = onHangUp(() => starting.then(replace, () => undefined));

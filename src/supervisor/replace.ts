@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { type Config, ConfigError } from '../config.ts';
 import { StartError } from '../start-error.ts';
-import { crewOf, type Supervisor } from './supervisor.ts';
+import type { Supervisor } from './supervisor.ts';
 
 /** What is read again when workers are replaced. */
 export interface ReplaceOptions {
@@ -30,7 +30,7 @@ export function replaceWorkers(supervisor: Supervisor, options: ReplaceOptions):
         return;
       }
       log.info({ workers: next.workers }, 'workers are replaced');
-      await supervisor.replace(crewOf(next, file));
+      await supervisor.replace({ file, count: next.workers });
       log.info(
         { workers: next.workers },
         'workers were replaced: users, certificates and the configuration are read again',

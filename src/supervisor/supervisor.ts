@@ -27,8 +27,6 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { removeLeft } from '../../ingest/listeners/unix.ts';
-import type { Config } from '../config.ts';
 import { StartError } from '../start-error.ts';
 import { Inquiry } from './inquiry.ts';
 import type { FromWorker, ToWorker, WorkerOrders } from './messages.ts';
@@ -39,14 +37,6 @@ export interface CrewOptions {
   /** The configuration's file, if `--config` named one. */
   readonly file: string | undefined;
   readonly count: number;
-  /** Paths of sockets that workers listen on. What a process that died has left there is removed ahead of them. */
-  readonly sockets: readonly string[];
-}
-
-/** What a configuration asks of the supervisor. */
-export function crewOf({ workers, ingest }: Config, file: string | undefined): CrewOptions {
-  const sockets = [ingest.syslog.unix, ingest.forward.unix].filter((path) => path !== undefined);
-  return { file, count: workers, sockets };
 }
 
 /** Where a worker listens, and who gets in. */
@@ -112,7 +102,6 @@ export class Supervisor implements AsyncDisposable {
 
   /** The first one makes what is not there yet, and finds out what is wrong. */
   async #startAll(): Promise<Running> {
-    for (const path of this.#options.sockets) await removeLeft(path);
     const running = await this.#start(0);
     const others = Array.from({ length: this.#options.count - 1 }, (_, place) => this.#start(place + 1));
     await Promise.all(others);

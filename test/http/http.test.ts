@@ -294,6 +294,7 @@ describe('the end', () => {
     await until(() => idle.seen().endsWith('short') && late.seen().endsWith('short'));
     await until(() => busy.seen().includes('first'));
     const end = server[Symbol.asyncDispose]();
+    await sleep(100);
     late.socket.write('GET /short HTTP/1.1\r\nHost: x\r\n\r\n');
     await late.ended;
     expect(late.seen().split('HTTP/1.1 200')).toHaveLength(3);

@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { connect } from 'node:net';
-import { expect, test, vi } from 'vitest';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { digestOf } from '../../storage/digest.ts';
 import { pack } from '../support/forward.ts';
 import { random } from '../support/random.ts';
@@ -63,6 +64,31 @@ test('datagrams and forwarded events are taken by the successor of the worker th
   expect(await workersOf(server)).not.toContain(first);
   socket.close();
 }, 90_000);
+
+test('an event that is repeated over another connection is known again, and datagrams stay in order', async () => {
+  const port = await freePort();
+  await using server = await startServer({
+    SHIPLOG_WORKERS: '4',
+    SHIPLOG_INGEST_FORWARD_LISTEN: `127.0.0.1:${port}`,
+  });
+  const event = pack(['tag', 1_790_000_000, { log: 'repeated' }, { chunk: 'one' }]);
+  for (let time = 0; time < 8; time += 1) {
+    const client = connect(port, '127.0.0.1');
+    client.write(event);
+    await once(client, 'data');
+    client.destroy();
+  }
+  const socket = createSocket('udp4');
+  onTestFinished(() => void socket.close());
+  const lines = Array.from({ length: 200 }, (_, at) => `ordered ${at}`);
+  for (const line of lines) {
+    socket.send(`<14>Nov 24 10:00:00 h app: ${line}`, server.syslogPort, '127.0.0.1');
+    await sleep(1);
+  }
+  const found = async (name: string): Promise<string[]> => (await search(server, name)).map(({ message }) => message);
+  await vi.waitFor(async () => expect(await found('ordered')).toEqual(lines.toReversed()), waits);
+  expect(await found('repeated')).toEqual(['repeated']);
+}, 60_000);
 
 test('a chunked push and a pull that are under way when workers are replaced are finished', async () => {
   await using server = await startServer({ SHIPLOG_WORKERS: '1', SHIPLOG_HTTP_SHUTDOWN_GRACE: '60s' });

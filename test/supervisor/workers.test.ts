@@ -1,5 +1,9 @@
 import { execFile } from 'node:child_process';
-import { readFile, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { Agent, type IncomingMessage, request } from 'node:http';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -287,4 +291,39 @@ test('workers end with their supervisor, whatever ends it', async () => {
     const { stdout } = await running('ps', ['-o', 'stat=', '-p', workers.join(',')]).catch(() => ({ stdout: '' }));
     expect(stdout.split('\n').filter((state) => state !== '' && !state.startsWith('Z'))).toEqual([]);
   }, waits);
+}, 60_000);
+
+test('each of four workers has a quarter of what the spool may take', async () => {
+  await using server = await startServer({
+    SHIPLOG_WORKERS: '4',
+    SHIPLOG_INGEST_SPOOL_MAX_SIZE: '8MiB',
+    SHIPLOG_LOGS_SINK: 'elasticsearch',
+    SHIPLOG_LOGS_ELASTICSEARCH_NODES: 'http://127.0.0.1:9',
+  });
+  const body = JSON.stringify({ message: 'x'.repeat(100_000), host: 'h' });
+  // One connection, and so one worker.
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  onTestFinished(() => agent.destroy());
+  let accepted = 0;
+  for (let status: number | undefined = 200; status === 200;) {
+    const asked = request(`${server.url}/logs`, { method: 'POST', headers: json, agent }).end(body);
+    const [answer]: IncomingMessage[] = await once(asked, 'response');
+    answer?.resume();
+    status = answer?.statusCode;
+    if (status === 200) accepted += body.length;
+  }
+  expect(accepted).toBeGreaterThan(1.5 * 1024 * 1024);
+  expect(accepted).toBeLessThan(3 * 1024 * 1024);
+}, 60_000);
+
+test('a socket that killed workers have left is in no one’s way', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'shiplog-test-'));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const path = join(folder, 'log');
+  await using server = await startServer({ SHIPLOG_WORKERS: '2', SHIPLOG_INGEST_SYSLOG_UNIX: path });
+  await server.kill();
+  await server.start();
+  expect(await workersOf(server)).toHaveLength(2);
+  connect(path).end('<30>Aug  3 10:00:00 h tag: by the socket\n');
+  await vi.waitFor(async () => expect(await messagesOf(server)).toEqual(['by the socket']), waits);
 }, 60_000);

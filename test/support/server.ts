@@ -80,11 +80,13 @@ export async function startServer(settings: Record<string, string> = {}): Promis
         detached: true,
       });
       child = started;
+      const before = output.length;
       for (const stream of [started.stdout, started.stderr]) stream.on('data', (chunk) => (output += String(chunk)));
       for (let attempt = 0; attempt < 600; attempt += 1) {
         if (started.exitCode !== null) break;
         const answer = await fetch(`${url}/health/ready`).catch(() => undefined);
-        if (answer?.ok === true) return;
+        // The first worker answers before the others are up.
+        if (answer?.ok === true && output.includes('"msg":"started"', before)) return;
         await sleep(50);
       }
       await end('SIGKILL');
