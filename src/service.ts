@@ -40,7 +40,7 @@ import { Throttle } from './auth/throttle.ts';
 import { Registry } from 'prom-client';
 import { blockList, clusterRules } from './networks.ts';
 import { openDriver } from './open-driver.ts';
-import { registryRouter } from './registry/router.ts';
+import { besideRegistry, registryApi } from './registry/router.ts';
 import { StartError } from './start-error.ts';
 import { startStorageJobs } from './storage-jobs.ts';
 import { watchStorage } from './storage-watch.ts';
@@ -161,11 +161,10 @@ export async function startService(config: Config, options: ServiceOptions): Pro
     metrics,
     trustedProxies,
     mount(app) {
-      app.use(healthRouter({ images: () => watch.readiness(), logs: () => logsReadiness(pipeline.status()) }).routes());
-      app.use(tokenEndpoint(auth).routes());
-      app.use(logs.open.routes());
+      const health = healthRouter({ images: () => watch.readiness(), logs: () => logsReadiness(pipeline.status()) });
+      for (const router of [health, tokenEndpoint(auth), logs.open]) app.use(besideRegistry(router.routes()));
       app.use(authenticate(auth));
-      app.use(registryRouter({ store, delete: storage.delete, readOnly: storage.read_only, accel }).routes());
+      app.use(registryApi({ store, delete: storage.delete, readOnly: storage.read_only, accel }));
       app.use(usersOnly);
       app.use(metrics.router.routes());
       app.use(logs.users.routes());

@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { ParameterizedContext } from 'koa';
 import { HttpError } from '../http/errors.ts';
 import type { Handler, Identity, RequestState } from '../http/state.ts';
+import { isRegistryPath } from '../registry/paths.ts';
 import { type Policy, rightsOf } from './authorize.ts';
 import { credentialsOf, identifyBasic, whyRefused } from './basic.ts';
 import { basicChallenge, bearerChallenge, type BearerChallenge } from './challenge.ts';
@@ -41,8 +42,7 @@ export function authenticate(options: AuthenticateOptions): Handler {
     message: string,
     more: Omit<BearerChallenge, 'realm'> = {},
   ): HttpError {
-    const isRegistry = /^\/v2(?:\/|$)/.test(ctx.path);
-    if (!isRegistry || !policy.rules.letAnonymousIn) return basicChallenge(message);
+    if (!isRegistryPath(ctx.path) || !policy.rules.letAnonymousIn) return basicChallenge(message);
     return bearerChallenge(message, { realm: realmOf(ctx.req), scope: scopeOfRequest(ctx.method, ctx.path), ...more });
   }
 

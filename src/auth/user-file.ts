@@ -1,4 +1,4 @@
-import { type BigIntStats, statSync } from 'node:fs';
+import { type BigIntStats, existsSync, statSync } from 'node:fs';
 import { open, readFile, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Logger } from 'pino';
@@ -53,7 +53,6 @@ export async function openUserFile({ file, seenFile, log }: UserFileOptions): Pr
   let running: Promise<void> | undefined;
 
   async function look(): Promise<void> {
-    // On the spot: while there are no users, each request asks.
     const stats = statSync(file, { bigint: true, throwIfNoEntry: false });
     const now = stats === undefined ? 'absent' : versionOf(stats);
     if (now === version) return;
@@ -74,6 +73,11 @@ export async function openUserFile({ file, seenFile, log }: UserFileOptions): Pr
       access = { mode: 'users', users };
     }
     version = now;
+  }
+
+  /** Whether nothing is there, as at the last look: on the spot, for while there are no users each request asks. */
+  function isStillAbsent(): boolean {
+    return running === undefined && version === 'absent' && !existsSync(file);
   }
 
   let broken: string | undefined;
@@ -107,7 +111,7 @@ export async function openUserFile({ file, seenFile, log }: UserFileOptions): Pr
     get broken() {
       return broken;
     },
-    refresh,
+    refresh: async () => (isStillAbsent() ? undefined : refresh()),
     [Symbol.dispose]: () => clearInterval(timer),
   };
 }

@@ -4,7 +4,8 @@ import type { BlockList } from 'node:net';
 import type { Logger } from 'pino';
 import { answerFailures } from './failures.ts';
 import type { Metrics } from './metrics.ts';
-import { logRequests } from './request-log.ts';
+import { requestLog } from './request-log.ts';
+import { isRegistryPath } from '../registry/paths.ts';
 import { peerOf, type RequestState } from './state.ts';
 
 /** What an application is made of. */
@@ -25,14 +26,20 @@ export function createApp({ log, metrics, trustedProxies, mount }: AppOptions): 
   app.on('error', (error: NodeJS.ErrnoException) => {
     if (!connectionError.test(error.code ?? '')) log.error({ err: error }, 'an answer broke off');
   });
-  app.use(async (ctx, next) => {
+  const logRequest = requestLog(log);
+  app.use((ctx, next) => {
+    const start = performance.now();
     ctx.state.peer = peerOf(ctx.req, trustedProxies);
     // Docker's registry API: each answer names the version, also those to who is not let in.
-    if (/^\/v2(?:\/|$)/.test(ctx.path)) ctx.set('Docker-Distribution-API-Version', 'registry/2.0');
-    await next();
+    if (isRegistryPath(ctx.path)) ctx.set('Docker-Distribution-API-Version', 'registry/2.0');
+    const logEnd = logRequest(ctx);
+    ctx.res.on('close', () => {
+      const ms = performance.now() - start;
+      metrics.count(ctx, ms);
+      logEnd(ms);
+    });
+    return next();
   });
-  app.use(logRequests(log));
-  app.use(metrics.middleware);
   app.use(answerFailures);
   mount(app);
   const handle = app.callback();
@@ -47,7 +54,7 @@ export function createApp({ log, metrics, trustedProxies, mount }: AppOptions): 
 
 /** "A server MUST accept the absolute-form" of a target (RFC 9112, section 3.2.2). Undefined: it is no target of HTTP. */
 function originForm(target: string): string | undefined {
-  if (/^[/*]/.test(target)) return target;
+  if (target.startsWith('/') || target.startsWith('*')) return target;
   const url = URL.parse(target);
   return url !== null && /^https?:$/.test(url.protocol) ? url.pathname + url.search : undefined;
 }

@@ -1,13 +1,14 @@
 import { Router } from '@koa/router';
+import type { ParameterizedContext } from 'koa';
 import { collectDefaultMetrics, Histogram, Registry } from 'prom-client';
 import { finalStatus } from './failures.ts';
 import { logReadersOnly } from './log-readers.ts';
-import type { Handler, RequestState } from './state.ts';
+import type { RequestState } from './state.ts';
 
 /** What is measured, and how it is asked for. */
 export interface Metrics {
-  /** Times requests. */
-  readonly middleware: Handler;
+  /** Counts a request that has ended so many ms after it began. */
+  count(ctx: ParameterizedContext<RequestState>, ms: number): void;
   /** `GET /metrics`, in Prometheus' text format. */
   readonly router: Router<RequestState>;
 }
@@ -32,16 +33,9 @@ export function createMetrics(registry = new Registry(), collect = async (): Pro
     ctx.set('Content-Type', all.contentType);
   });
   return {
-    middleware: async (ctx, next) => {
-      const start = performance.now();
-      ctx.res.once('close', () => {
-        const { _matchedRoute: route } = ctx;
-        duration.observe(
-          { route: typeof route === 'string' ? route : 'none', code: String(finalStatus(ctx.res)) },
-          (performance.now() - start) / 1000,
-        );
-      });
-      await next();
+    count({ state, res, _matchedRoute: matched }, ms) {
+      const route = state.route ?? (typeof matched === 'string' ? matched : 'none');
+      duration.observe({ route, code: String(finalStatus(res)) }, ms / 1000);
     },
     router,
   };

@@ -3,6 +3,7 @@ import { isIP } from 'node:net';
 import type { IncomingMessage } from 'node:http';
 import type { Middleware } from 'koa';
 import { contains } from '../networks.ts';
+import type { Place } from '../registry/paths.ts';
 import type { HttpError } from './errors.ts';
 
 /** Where a request comes from. */
@@ -54,15 +55,21 @@ export interface RequestState {
   isStillIn?: () => boolean;
   /** Absent where the sender of logs showed none. */
   token?: SenderToken;
+  /** Where the path of a request to the registry leads. */
+  place?: Place;
+  /** The pattern of the path, by which requests are counted; absent where nothing takes it. */
+  route?: string;
 }
 
 /** A middleware that knows `ctx.state`. */
 export type Handler = Middleware<RequestState>;
 
 /** Finds out who sent a request; `X-Forwarded-For` counts only as far as trusted proxies wrote it. */
-export function peerOf(request: IncomingMessage, trusted: BlockList): Peer {
-  const direct = { address: plainAddress(request.socket.remoteAddress ?? ''), port: request.socket.remotePort ?? 0 };
-  const hops = [request.headers['x-forwarded-for'] ?? []].flat().join(',').split(',');
+export function peerOf({ headers, socket }: IncomingMessage, trusted: BlockList): Peer {
+  const direct = { address: plainAddress(socket.remoteAddress ?? ''), port: socket.remotePort ?? 0 };
+  const forwarded = headers['x-forwarded-for'];
+  if (forwarded === undefined) return direct;
+  const hops = [forwarded].flat().join(',').split(',');
   let peer = direct;
   while (contains(trusted, peer.address)) {
     const address = plainAddress(hops.pop()?.trim() ?? '');

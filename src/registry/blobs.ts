@@ -7,7 +7,7 @@ import type { BlobStore, ByteRange } from '../../storage/store.ts';
 import { HttpError } from '../http/errors.ts';
 import { plainAddress } from '../http/state.ts';
 import { contains } from '../networks.ts';
-import { answerEmpty, type Context, describeContent, type Handler, repositoryFor, param } from './context.ts';
+import { answerEmpty, type Context, describeContent, type Handler, repositoryFor, part } from './context.ts';
 import { multipart } from './multipart.ts';
 import { parseRange } from './range.ts';
 
@@ -24,7 +24,7 @@ export interface Accel {
 export function getBlob(blobs: BlobStore, accel?: Accel): Handler {
   return async (ctx) => {
     const name = repositoryFor(ctx, 'pull');
-    const digest = parseDigest(param(ctx, 'digest'));
+    const digest = parseDigest(part(ctx));
     const isPlain = ctx.method === 'GET' && ctx.headers.range === undefined;
     const whole = isPlain ? await blobs.open(name, digest) : undefined;
     const { size } = whole ?? (await blobs.stat(name, digest));
@@ -106,7 +106,7 @@ function redirect(ctx: Context, url: string): void {
 /** DELETE /v2/<name>/blobs/<digest>: the repository has it no longer. */
 export function deleteBlob(blobs: BlobStore): Handler {
   return async (ctx) => {
-    await blobs.delete(repositoryFor(ctx, 'delete'), parseDigest(param(ctx, 'digest')));
+    await blobs.delete(repositoryFor(ctx, 'delete'), parseDigest(part(ctx)));
     answerEmpty(ctx, 202);
   };
 }

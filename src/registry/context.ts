@@ -1,11 +1,11 @@
-import type { RouterContext } from '@koa/router';
+import type { ParameterizedContext } from 'koa';
 import type { Digest } from '../../storage/digest.ts';
 import { StorageError } from '../../storage/errors.ts';
 import { parseName, type RepositoryName } from '../../storage/names.ts';
 import type { Action, RequestState } from '../http/state.ts';
 
 /** A request under /v2/, and its answer. */
-export type Context = RouterContext<RequestState>;
+export type Context = ParameterizedContext<RequestState>;
 
 /** Answers one request. */
 export type Handler = (ctx: Context) => Promise<void>;
@@ -28,14 +28,15 @@ export function mayPull(ctx: Context): (name: string) => boolean {
 }
 
 function nameOf(ctx: Context): RepositoryName {
-  // The router decodes a path's parts, by which `a%2Fb` would be a second way to write `a/b`.
-  if (/%2f/i.test(ctx.path)) throw new StorageError('NAME_INVALID', 'slashes in a path are not to be encoded');
-  return parseName(param(ctx, 'name'));
+  // A path's parts are decoded, by which `a%2Fb` would be a second way to write `a/b`.
+  if (ctx.path.includes('%') && /%2f/i.test(ctx.path))
+    throw new StorageError('NAME_INVALID', 'slashes in a path are not to be encoded');
+  return parseName(ctx.state.place?.name ?? '');
 }
 
-/** A part of the path, as the route names it. */
-export function param(ctx: Context, name: 'name' | 'digest' | 'reference' | 'id'): string {
-  return ctx.request.params[name] ?? '';
+/** What stands behind the repository's name in the path: a digest, a reference or a session's id. */
+export function part(ctx: Context): string {
+  return ctx.state.place?.part ?? '';
 }
 
 /** A parameter of the query; of several of one name, the first. */

@@ -5,7 +5,7 @@ import type { ManifestStore, TagStore } from '../../storage/store.ts';
 import type { MemoryBudget } from '../http/body.ts';
 import { HttpError } from '../http/errors.ts';
 import { withWhole } from './body.ts';
-import { answerEmpty, describeContent, type Handler, mayPull, param, queryAll, repositoryFor } from './context.ts';
+import { answerEmpty, describeContent, type Handler, mayPull, part, queryAll, repositoryFor } from './context.ts';
 import { warn } from './warnings.ts';
 
 const mostTags = 100;
@@ -19,7 +19,7 @@ const schema1 = /^application\/vnd\.docker\.distribution\.manifest\.v1\+/;
  */
 export function getManifest(manifests: ManifestStore): Handler {
   return async (ctx) => {
-    const [name, reference] = [repositoryFor(ctx, 'pull'), param(ctx, 'reference')];
+    const [name, reference] = [repositoryFor(ctx, 'pull'), part(ctx)];
     if (ctx.method === 'HEAD') {
       const { digest, mediaType, size } = await manifests.stat(name, reference);
       if (describeContent(ctx, digest, mediaType, isDigest(reference))) ctx.length = size;
@@ -43,7 +43,7 @@ export function putManifest(manifests: ManifestStore, budget: MemoryBudget): Han
         'Docker schema 1 manifests are not taken: push the image again with Docker 1.10 or later, or convert it with skopeo copy --format=oci',
       );
     }
-    const reference = param(ctx, 'reference');
+    const reference = part(ctx);
     // "A registry MAY limit the number of tags, which SHOULD be at least 10" (spec.md, "Pushing Manifests").
     const tags = queryAll(ctx, 'tag');
     if (tags.length > mostTags)
@@ -74,7 +74,7 @@ export function putManifest(manifests: ManifestStore, budget: MemoryBudget): Han
 /** DELETE /v2/<name>/manifests/<reference>: of a digest the manifest and its tags, of a tag the tag alone. */
 export function deleteManifest(manifests: ManifestStore, tags: TagStore): Handler {
   return async (ctx) => {
-    const [name, reference] = [repositoryFor(ctx, 'delete'), parseReference(param(ctx, 'reference'))];
+    const [name, reference] = [repositoryFor(ctx, 'delete'), parseReference(part(ctx))];
     await (isByDigest(reference) ? manifests.delete(name, reference) : tags.delete(name, reference));
     answerEmpty(ctx, 202);
   };

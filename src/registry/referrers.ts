@@ -1,5 +1,5 @@
 import type { ReferrerStore } from '../../storage/store.ts';
-import { type Handler, param, query, repositoryFor } from './context.ts';
+import { type Handler, part, query, repositoryFor } from './context.ts';
 import { linkToNext, pageOf } from './paging.ts';
 
 const contentType = 'application/vnd.oci.image.index.v1+json';
@@ -10,7 +10,7 @@ export function listReferrers(store: ReferrerStore): Handler {
     const name = repositoryFor(ctx, 'pull');
     const page = pageOf(ctx);
     const artifactType = query(ctx, 'artifactType');
-    const { referrers, more } = await store.list(name, param(ctx, 'digest'), { ...page, artifactType });
+    const { referrers, more } = await store.list(name, part(ctx), { ...page, artifactType });
     if (more) linkToNext(ctx, page.limit, referrers.at(-1)?.digest, { artifactType });
     // "If filtering is requested and applied, the response MUST include a header `OCI-Filters-Applied: artifactType`."
     if (artifactType !== undefined) ctx.set('OCI-Filters-Applied', 'artifactType');

@@ -5,7 +5,7 @@ import { isName, type RepositoryName } from '../../storage/names.ts';
 import type { BlobStore, UploadStatus, UploadStore } from '../../storage/store.ts';
 import { HttpError } from '../http/errors.ts';
 import { hasBody, readBody } from './body.ts';
-import { answerEmpty, type Context, type Handler, mayPull, repositoryFor, param, query } from './context.ts';
+import { answerEmpty, type Context, type Handler, mayPull, repositoryFor, part, query } from './context.ts';
 
 /**
  * POST /v2/<name>/blobs/uploads/: with `mount`, takes over a blob of the repository `from`, or of any that the caller may
@@ -46,7 +46,7 @@ export function startUpload(blobs: BlobStore, uploads: UploadStore): Handler {
 /** PATCH: adds bytes at the session's end, in one stream or in chunks. */
 export function continueUpload(uploads: UploadStore): Handler {
   return async (ctx) => {
-    const [name, id] = [repositoryFor(ctx, 'push'), param(ctx, 'id')];
+    const [name, id] = [repositoryFor(ctx, 'push'), part(ctx)];
     const at = firstByte(ctx.req);
     answerSession(ctx, 202, name, await inOrder(name, id, uploads.append(name, id, readBody(ctx.req), at)));
   };
@@ -55,7 +55,7 @@ export function continueUpload(uploads: UploadStore): Handler {
 /** PUT with `digest`: adds the last bytes, if there are any, and ends the session with a blob. */
 export function finishUpload(uploads: UploadStore): Handler {
   return async (ctx) => {
-    const [name, id] = [repositoryFor(ctx, 'push'), param(ctx, 'id')];
+    const [name, id] = [repositoryFor(ctx, 'push'), part(ctx)];
     const digest = parseDigest(query(ctx, 'digest') ?? '');
     const at = firstByte(ctx.req);
     const body = hasBody(ctx.req) ? readBody(ctx.req) : undefined;
@@ -68,14 +68,14 @@ export function finishUpload(uploads: UploadStore): Handler {
 export function uploadStatus(uploads: UploadStore): Handler {
   return async (ctx) => {
     const name = repositoryFor(ctx, 'push');
-    answerSession(ctx, 204, name, await uploads.status(name, param(ctx, 'id')));
+    answerSession(ctx, 204, name, await uploads.status(name, part(ctx)));
   };
 }
 
 /** DELETE: ends the session and drops its bytes. */
 export function cancelUpload(uploads: UploadStore): Handler {
   return async (ctx) => {
-    await uploads.cancel(repositoryFor(ctx, 'push'), param(ctx, 'id'));
+    await uploads.cancel(repositoryFor(ctx, 'push'), part(ctx));
     answerEmpty(ctx, 204);
   };
 }

@@ -8,7 +8,7 @@ import { listenHttp } from '../../src/http/server.ts';
 import type { Rights } from '../../src/http/state.ts';
 import { openLog } from '../../src/log.ts';
 import type { Accel } from '../../src/registry/blobs.ts';
-import { registryRouter } from '../../src/registry/router.ts';
+import { registryApi } from '../../src/registry/router.ts';
 import { digestOf } from '../../storage/digest.ts';
 import { openDisk } from '../../storage/drivers/disk.ts';
 import { openStore, type Store } from '../../storage/store.ts';
@@ -77,7 +77,7 @@ export async function startRegistry(
         await next();
       });
       const { delete: deletes = true, readOnly = false, accel } = options;
-      app.use(registryRouter({ store, delete: deletes, readOnly, accel }).routes());
+      app.use(registryApi({ store, delete: deletes, readOnly, accel }));
     },
   });
   const listen = { host: '127.0.0.1', port: 0 };
