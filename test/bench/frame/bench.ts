@@ -10,14 +10,17 @@ export interface Round {
 
 /** A server of a bench, started, on data of its own. */
 export interface Contestant extends AsyncDisposable {
-  /** The process whose CPU time and memory are the server's, with all processes below it; asked again at each round. */
-  readonly pid: () => number | undefined;
+  /** The processes whose CPU time and memory are the server's, with all below them; asked again at each round. */
+  readonly pids: () => readonly number[];
   /** Does the load once; rounds are counted from 0, the first of which only warms up. */
   round(number: number): Promise<Round>;
 }
 
-/** What the figures are to reach. */
-export type Goal =
+/** What the figures are to reach, or any one of several such. */
+export type Goal = Aim | { readonly either: readonly Aim[] };
+
+/** One thing to reach. */
+export type Aim =
   /** The first contestant's median, as a multiple of another's. */
   | { readonly than: string; readonly ratio: number }
   /** The same of its CPU time per operation, at most. */
@@ -63,10 +66,10 @@ export interface Figures {
   readonly loadCores?: number;
 }
 
-/** A goal, and whether it was reached. */
+/** An aim, and whether it was reached. */
 export interface Outcome {
-  readonly goal: Goal;
-  /** What was reached, in the goal's terms. */
+  readonly aim: Aim;
+  /** What was reached, in the aim's terms. */
   readonly reached: number;
   readonly met: boolean;
 }

@@ -3,14 +3,17 @@ import { formatMachine, type Machine } from './machine.ts';
 import { figure } from './print.ts';
 
 const [width, left, right, bar, gap, top] = [860, 330, 150, 12, 16, 46] as const;
-const palette = ['#0b6e99', '#b8bec4', '#8d959c', '#6b7278', '#50565b'];
+const palette = ['#0b6e99', '#b8bec4', '#8d959c', '#6b7278', '#50565b', '#3f7a5a', '#7fb3cf'];
+
+/** Names in a row of the legend. */
+const inRow = 5;
 
 /** Bars of all results: of each load the longest is the greatest value. Shown as it is, in light and dark pages. */
 export function chart(results: readonly Result[], machine: Machine): string {
   const contestants = [...new Set(results.flatMap(({ figures }) => figures.map(({ contestant }) => contestant)))];
   const color = (contestant: string): string => palette[contestants.indexOf(contestant) % palette.length] ?? '';
   const parts: string[] = [];
-  let y = top;
+  let y = top + Math.floor((contestants.length - 1) / inRow) * 16;
   for (const { title, unit, better, figures } of results) {
     const greatest = Math.max(...figures.map(({ value }) => value.median));
     const middle = y + (figures.length * bar) / 2 + 4;
@@ -27,8 +30,9 @@ export function chart(results: readonly Result[], machine: Machine): string {
     y += gap;
   }
   const legend = contestants.flatMap((contestant, place) => {
-    const x = 12 + place * 150;
-    return [`<rect x="${x}" y="14" width="12" height="12" fill="${color(contestant)}"/>`, text(x + 18, 24, contestant)];
+    const [x, line] = [12 + (place % inRow) * 150, Math.floor(place / inRow) * 16 + 14];
+    const square = `<rect x="${x}" y="${line}" width="12" height="12" fill="${color(contestant)}"/>`;
+    return [square, text(x + 18, line + 10, contestant)];
   });
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${y + 20}" font-family="sans-serif" font-size="11">`,

@@ -1,4 +1,4 @@
-import type { Figures, Goal, Outcome, Result, Spread } from './bench.ts';
+import type { Aim, Figures, Outcome, Result, Spread } from './bench.ts';
 
 /** A bench's result, as the terminal shows it. */
 export function format({ name, title, unit, operation, figures, outcomes }: Result): string {
@@ -20,16 +20,16 @@ export function format({ name, title, unit, operation, figures, outcomes }: Resu
   );
 }
 
-/** Whether a goal was reached, in words. */
-export function formatOutcome({ goal, reached, met }: Outcome): string {
-  return `${met ? 'reached' : 'MISSED'}: ${formatGoal(goal)}; it is ${ratio(reached)}`;
+/** Whether an aim was reached, in words. */
+export function formatOutcome({ aim, reached, met }: Outcome): string {
+  return `${met ? 'reached' : 'MISSED'}: ${formatAim(aim)}; it is ${ratio(reached)}`;
 }
 
-function formatGoal(goal: Goal): string {
-  if ('most' in goal) return `at most ${goal.most}`;
-  if ('least' in goal) return `at least ${goal.least}`;
-  if ('ratio' in goal) return `at least ${goal.ratio} × ${goal.than}`;
-  return `CPU at most ${goal.cpuRatio} × ${goal.than}`;
+function formatAim(aim: Aim): string {
+  if ('most' in aim) return `at most ${aim.most}`;
+  if ('least' in aim) return `at least ${aim.least}`;
+  if ('ratio' in aim) return `at least ${aim.ratio} × ${aim.than}`;
+  return `CPU at most ${aim.cpuRatio} × ${aim.than}`;
 }
 
 function spread({ median, least, most }: Spread): string {

@@ -20,7 +20,7 @@ export interface Sent {
 
 /** A server that takes lines, with a sink of its own. */
 export interface LogServer extends AsyncDisposable {
-  readonly pid: () => number | undefined;
+  readonly pids: () => readonly number[];
   /** Its folder, on a disk. */
   readonly folder: string;
   /** Has so many lines sent; waits until all are in the sink. @throws where one is not, or is not what was sent */
@@ -83,7 +83,7 @@ async function start(configure: (folder: string, port: number, sink: number) => 
   const child = await run(await configure(folder, port, sink), port);
   const parts = stack.move();
   return {
-    pid: () => child.pid,
+    pids: () => (child.pid === undefined ? [] : [child.pid]),
     folder,
     async send(lines) {
       const query = `network=tcp&to=127.0.0.1:${port}&lines=${lines}`;

@@ -1,116 +1,27 @@
-import type { Bench, Contestant, Goal, Round } from '../frame/bench.ts';
+import type { Bench, Contestant } from '../frame/bench.ts';
 import { load, type LoadResult } from '../load.ts';
-import { type Registry, type RegistryOptions, registries } from './servers.ts';
+import { growthBenches } from './growth.ts';
+import { nginxBenches } from './nginx.ts';
+import { s3Benches } from './s3.ts';
+import { type Registry, registries } from './servers.ts';
+import {
+  asking,
+  atLeast,
+  contestants,
+  KiB,
+  largeLayer,
+  manyLayers,
+  MiB,
+  nothing,
+  perSecond,
+  prepareImages,
+  pulling,
+  pushing,
+  putTags,
+  rounds,
+  smallImages,
+} from './work.ts';
 
-const [KiB, MiB] = [1024, 1024 * 1024] as const;
-
-/** Measured rounds of a load. */
-const rounds = 3;
-
-/** What a load does: `prepare` ahead of the first round, whose result each round is given. */
-interface Work<T> {
-  readonly options?: RegistryOptions;
-  prepare(this: void, registry: Registry): Promise<T>;
-  round(this: void, registry: Registry, prepared: T, number: number): Promise<Round>;
-}
-
-function contestants<T>({ options, prepare, round }: Work<T>): Bench['contestants'] {
-  const start = async (open: (options?: RegistryOptions) => Promise<Registry>): Promise<Contestant> => {
-    await using stack = new AsyncDisposableStack();
-    const registry = stack.use(await open(options));
-    const prepared = await prepare(registry);
-    const parts = stack.move();
-    return {
-      pid: registry.pid,
-      round: (number) => round(registry, prepared, number),
-      [Symbol.asyncDispose]: () => parts.disposeAsync(),
-    };
-  };
-  return new Map(Array.from(registries, ([name, open]) => [name, () => start(open)]));
-}
-
-const nothing = async (): Promise<void> => undefined;
-
-function perSecond({ operations, seconds, cpu }: LoadResult): Round {
-  return { value: operations / seconds, operations, loadCores: cpu / seconds };
-}
-
-function megabytes({ operations, bytes, seconds, cpu }: LoadResult): Round {
-  return { value: bytes / 1e6 / seconds, operations, loadCores: cpu / seconds };
-}
-
-/** How images are pushed. */
-interface Images {
-  readonly images: number;
-  readonly layers?: number;
-  readonly 'layer-size': number;
-  readonly 'config-size'?: number;
-  readonly 'at-once': number;
-}
-
-interface Described {
-  readonly name: string;
-  readonly title: string;
-  readonly goals: readonly Goal[];
-  readonly storage?: 'disk' | 's3';
-}
-
-function pushing({ storage = 'disk', ...bench }: Described, unit: 'images/s' | 'MB/s', images: Images): Bench {
-  return {
-    ...bench,
-    unit,
-    better: 'more',
-    operation: 'image',
-    rounds,
-    contestants: contestants({
-      options: { storage },
-      prepare: nothing,
-      async round({ url }, _, number) {
-        const done = await load('push', { url, seed: number + 1, repository: `push-${number}`, ...images });
-        return unit === 'MB/s' ? megabytes(done) : perSecond(done);
-      },
-    }),
-  };
-}
-
-/** A load of requests for what was pushed ahead of it. */
-function asking(
-  { storage = 'disk', ...bench }: Described,
-  how: {
-    readonly unit?: 'MB/s' | 'requests/s';
-    readonly operation?: string;
-    readonly 'at-once'?: number;
-    readonly users?: boolean;
-    /** Absent: for a second. */
-    readonly count?: number;
-    prepare?(registry: Registry): Promise<LoadResult>;
-    requests(pushed: LoadResult | undefined): readonly string[];
-  },
-): Bench {
-  const { unit = 'requests/s', operation = 'request', users = false, count = 0, 'at-once': atOnce = 8 } = how;
-  return {
-    ...bench,
-    unit,
-    better: 'more',
-    operation,
-    rounds,
-    contestants: contestants({
-      options: { storage, users },
-      prepare: async (registry) => how.requests(await how.prepare?.(registry)).join('\n'),
-      async round({ url }, input) {
-        const done = await load('requests', { url, 'at-once': atOnce, count }, input);
-        return unit === 'MB/s' ? megabytes(done) : perSecond(done);
-      },
-    }),
-  };
-}
-
-const prepareImages =
-  (images: Images) =>
-  ({ url }: Registry): Promise<LoadResult> =>
-    load('push', { url, ...images });
-
-const smallImages = { images: 100, layers: 3, 'layer-size': 64 * KiB, 'config-size': 2 * KiB, 'at-once': 8 } as const;
 const [mostTags, mostRepositories] = [2000, 1000] as const;
 
 /** One small image, and `tags/list` as many times as there are tags that point to it. */
@@ -123,15 +34,6 @@ async function prepareTags(registry: Registry): Promise<LoadResult> {
   );
   return image;
 }
-
-async function putTags({ url }: Registry, image: LoadResult, tags: readonly string[]): Promise<LoadResult> {
-  const [digest = ''] = image.manifests ?? [];
-  const answer = await fetch(new URL(`/v2/bench/manifests/${digest}`, url), { headers: { accept: manifestType } });
-  const requests = tags.map((tag) => `PUT /v2/bench/manifests/${tag} 201`).join('\n');
-  return load('requests', { url, 'at-once': 8, count: tags.length, body: await answer.text() }, requests);
-}
-
-const manifestType = 'application/vnd.oci.image.manifest.v1+json';
 
 function tagName(place: number): string {
   return `v${String(place).padStart(5, '0')}`;
@@ -148,8 +50,6 @@ function pages(path: string, entries: number, nameOf: (place: number) => string)
     return `GET ${path}?n=100${last} 200`;
   });
 }
-
-const atLeast = (ratio: number): Goal[] => [{ than: 'registry:3', ratio }];
 
 /** The loads of a registry. */
 export const registryBenches: readonly Bench[] = [
@@ -169,26 +69,9 @@ export const registryBenches: readonly Bench[] = [
     'layer-size': 256 * MiB,
     'at-once': 4,
   }),
-  asking(
-    { name: 'pull-1m', title: '1 MiB layers pulled, 8 at once', goals: atLeast(2) },
-    {
-      unit: 'MB/s',
-      operation: 'layer',
-      prepare: prepareImages({ images: 16, 'layer-size': MiB, 'at-once': 4 }),
-      requests: (pushed) => (pushed?.blobs ?? []).map((digest) => `GET /v2/bench/blobs/${digest} 200`),
-    },
-  ),
-  asking(
-    { name: 'pull-512m', title: 'a layer of 512 MiB pulled', goals: atLeast(0.9) },
-    {
-      unit: 'MB/s',
-      operation: 'layer',
-      'at-once': 1,
-      count: 1,
-      prepare: prepareImages({ images: 1, 'layer-size': 512 * MiB, 'at-once': 1 }),
-      requests: (pushed) => (pushed?.blobs ?? []).map((digest) => `GET /v2/bench/blobs/${digest} 200`),
-    },
-  ),
+  pulling({ name: 'pull-1m', title: '1 MiB layers pulled, 8 at once', goals: atLeast(2) }, manyLayers),
+  pulling({ name: 'pull-512m', title: 'a layer of 512 MiB pulled', goals: atLeast(0.9) }, largeLayer),
+  ...nginxBenches,
   asking(
     { name: 'head-blob', title: 'HEAD of a blob', goals: atLeast(2) },
     {
@@ -284,47 +167,11 @@ export const registryBenches: readonly Bench[] = [
     { 'at-once': 16, requests: () => ['GET /v2/ 200'] },
   ),
   asking(
-    { name: 'ping-users', title: 'GET /v2/ with a password, 16 at once', goals: [] },
-    { 'at-once': 16, users: true, requests: () => ['GET /v2/ 200'] },
+    { name: 'ping-users', title: 'GET /v2/ with a password, 16 at once', registry: { users: true }, goals: [] },
+    { 'at-once': 16, requests: () => ['GET /v2/ 200'] },
   ),
-  pushing({ name: 's3-push-images', title: 'S3: small images pushed', storage: 's3', goals: [] }, 'images/s', {
-    ...smallImages,
-    images: 16,
-  }),
-  pushing(
-    { name: 's3-push-1m', title: 'S3: 1 MiB layers pushed, 4 at once', storage: 's3', goals: atLeast(2) },
-    'MB/s',
-    {
-      images: 24,
-      'layer-size': MiB,
-      'at-once': 4,
-    },
-  ),
-  pushing({ name: 's3-push-512m', title: 'S3: a layer of 512 MiB pushed', storage: 's3', goals: atLeast(2) }, 'MB/s', {
-    images: 1,
-    'layer-size': 512 * MiB,
-    'at-once': 1,
-  }),
-  asking(
-    { name: 's3-pull-1m', title: 'S3: 1 MiB layers pulled, 8 at once', storage: 's3', goals: [] },
-    {
-      unit: 'MB/s',
-      operation: 'layer',
-      prepare: prepareImages({ images: 16, 'layer-size': MiB, 'at-once': 4 }),
-      requests: (pushed) => (pushed?.blobs ?? []).map((digest) => `GET /v2/bench/blobs/${digest} 200`),
-    },
-  ),
-  asking(
-    { name: 's3-pull-512m', title: 'S3: a layer of 512 MiB pulled', storage: 's3', goals: [] },
-    {
-      unit: 'MB/s',
-      operation: 'layer',
-      'at-once': 1,
-      count: 1,
-      prepare: prepareImages({ images: 1, 'layer-size': 512 * MiB, 'at-once': 1 }),
-      requests: (pushed) => (pushed?.blobs ?? []).map((digest) => `GET /v2/bench/blobs/${digest} 200`),
-    },
-  ),
+  ...growthBenches,
+  ...s3Benches,
   {
     name: 'start',
     title: 'start until the first answer',
@@ -336,7 +183,7 @@ export const registryBenches: readonly Bench[] = [
       Array.from(registries, ([name, start]) => [
         name,
         async (): Promise<Contestant> => ({
-          pid: () => undefined,
+          pids: () => [],
           async round() {
             await using registry = await start();
             return { value: registry.startedIn, operations: 1 };

@@ -6,6 +6,7 @@ import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { configuration, type Distribution, quiet } from '../../peers/support/distribution.ts';
 import { type Ground, inBucket, onDisk } from '../../peers/support/ground.ts';
+import { behindNginx, type NginxOptions, startNginx } from '../../peers/support/nginx.ts';
 import { registry2 } from '../../peers/support/registry2.ts';
 import { registry3 } from '../../peers/support/registry3.ts';
 import { startS3 } from '../../peers/support/s3.ts';
@@ -15,7 +16,9 @@ import { freePort } from '../../support/server.ts';
 export interface Registry extends AsyncDisposable {
   /** With user and password, where it wants them. */
   readonly url: string;
-  readonly pid: () => number | undefined;
+  readonly pids: () => readonly number[];
+  /** The folder of its images; absent: they are in a bucket. */
+  readonly root?: string;
   /** Ms from the start of its process until it answered. */
   readonly startedIn: number;
 }
@@ -26,6 +29,8 @@ export interface RegistryOptions {
   readonly storage?: 'disk' | 's3';
   /** Whether it asks for a password. */
   readonly users?: boolean;
+  /** What clients speak to in its place: nginx by `nginx/registry.conf`, which reads shiplog's images itself. */
+  readonly front?: 'nginx';
 }
 
 /** How shiplog is started. */
@@ -42,9 +47,10 @@ const user = { login: 'ci:right', line: 'ci:$2b$10$.EspMHS00rgMXHJimrAvxu73amF8X
 
 const main = resolve(import.meta.dirname, '../../../src/main.ts');
 
-/** shiplog as it is by default: durable, with its log, which goes to a file. */
-export const shiplog = ({ storage = 'disk', users = false, trace }: ShiplogOptions = {}): Promise<Registry> =>
-  start(storage, async (ground, address, folder) => {
+/** shiplog as it is by default: durable, with its log, which goes to a file. From a proxy it takes nobody without a password. */
+export const shiplog = ({ trace, ...options }: ShiplogOptions = {}): Promise<Registry> =>
+  start({ ...options, accel: true }, async (ground, address, folder) => {
+    const { front, users = front !== undefined } = options;
     const htpasswd = join(folder, 'htpasswd');
     if (users) await writeFile(htpasswd, user.line);
     const env = {
@@ -54,6 +60,7 @@ export const shiplog = ({ storage = 'disk', users = false, trace }: ShiplogOptio
       SHIPLOG_INGEST_SYSLOG_UDP: `127.0.0.1:${await freePort()}`,
       SHIPLOG_AUTH_HTPASSWD: htpasswd,
       ...ground.settings,
+      ...(front === 'nginx' && behindNginx),
     };
     const login = users ? user.login : undefined;
     if (trace === undefined) return { command: process.execPath, args: [main], env, login };
@@ -64,8 +71,8 @@ export const shiplog = ({ storage = 'disk', users = false, trace }: ShiplogOptio
 
 /** A release of distribution: its cache of descriptors is on, its access log and its tracing are off. */
 function peer(release: Distribution): StartRegistry {
-  return ({ storage = 'disk', users = false } = {}) =>
-    start(storage, async (ground, address, folder) => {
+  return ({ users = false, ...options } = {}) =>
+    start({ ...options, accel: false }, async (ground, address, folder) => {
       const htpasswd = join(folder, 'htpasswd');
       if (users) await writeFile(htpasswd, user.line.replace('$2b$', '$2y$'));
       const auth = users ? { auth: { htpasswd: { realm: 'bench', path: htpasswd } } } : {};
@@ -98,7 +105,7 @@ interface Program {
 }
 
 async function start(
-  storage: 'disk' | 's3',
+  { storage = 'disk', front, accel }: RegistryOptions & { accel: boolean },
   configure: (ground: Ground, address: string, folder: string) => Promise<Program>,
 ): Promise<Registry> {
   await using stack = new AsyncDisposableStack();
@@ -124,13 +131,23 @@ async function start(
     await sleep(2);
   }
   const startedIn = performance.now() - began;
+  const root = ground.settings['SHIPLOG_STORAGE_DISK_ROOT'];
+  const nginx =
+    front === undefined ? undefined : stack.use(await startNginx(before(address, accel ? root : undefined)));
   const parts = stack.move();
   return {
-    url: `http://${login === undefined ? '' : `${login}@`}${address}`,
-    pid: () => child.pid,
+    url: `http://${login === undefined ? '' : `${login}@`}${nginx?.plainHost ?? address}`,
+    pids: () => [child.pid, nginx?.pid].filter((pid) => pid !== undefined),
     startedIn,
+    ...(root !== undefined && { root }),
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
   };
+}
+
+/** nginx in front of one server. */
+function before(address: string, images: string | undefined): NginxOptions {
+  const httpPort = Number(address.split(':')[1]);
+  return { backends: [{ httpPort, syslogPort: httpPort }], ...(images !== undefined && { images }) };
 }
 
 function answers(url: string): Promise<boolean> {

@@ -49,6 +49,8 @@ export interface Logged {
 
 /** Debian's nginx with the files of `nginx/`. */
 export interface Nginx extends AsyncDisposable {
+  /** Of the process above all others of it. */
+  readonly pid: number;
   /** `ADDRESS:PORT` with TLS. */
   readonly host: string;
   /** `127.0.0.1:PORT` of the same server without TLS, for clients that are told of no authority. */
@@ -85,6 +87,7 @@ export async function startNginx(options: NginxOptions): Promise<Nginx> {
     throw new Error(`nginx did not start: ${log}`, { cause: error });
   }
   return {
+    pid: daemon.pid,
     host: `${address}:${ports.http}`,
     plainHost: `127.0.0.1:${ports.plain}`,
     syslogPort: ports.syslog,

@@ -25,6 +25,7 @@ export async function run(command: string, args: readonly string[], options: Run
 
 /** A program that goes on running. */
 export interface Daemon extends AsyncDisposable {
+  readonly pid: number;
   /** All that it wrote. */
   readonly output: () => string;
 }
@@ -49,7 +50,10 @@ export async function startDaemon(
   child.stderr?.on('data', (chunk) => (output += String(chunk)));
   await spawned;
   const ended = (): boolean => child.exitCode !== null || child.signalCode !== null;
+  const { pid } = child;
+  if (pid === undefined) throw new Error(`${command} has no process`);
   const daemon: Daemon = {
+    pid,
     output: () => output,
     async [Symbol.asyncDispose]() {
       if (ended()) return;
