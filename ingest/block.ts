@@ -47,6 +47,7 @@ export interface Block {
   /** Arrival of its last byte, in µs since 1970. */
   readonly arrivedAt: number;
   readonly flags: BlockFlags;
+  /** Whoever hands it to the spool may free its memory once it is committed or refused. */
   readonly payload: Uint8Array;
 }
 

@@ -6,6 +6,7 @@ import { type Budget, overhead } from './budget.ts';
 import type { Fairness, Load } from './fairness.ts';
 import { Framer, type Piece } from './framing.ts';
 import { arrival, type ListenerOptions } from './listener.ts';
+import { freeMemory } from './memory.ts';
 
 /** What all connections of a listener count. */
 export interface ConnectionCounters {
@@ -40,6 +41,15 @@ export interface ConnectionOptions {
   readonly reset: () => void;
 }
 
+/** A block on its way to the spool. */
+interface Sent {
+  /** In the order in which they came. */
+  readonly place: number;
+  readonly block: Block;
+  /** Nothing else lies in the memory of its payload. */
+  readonly alone: boolean;
+}
+
 /** From one socket to the spool, in order. It is not read while the spool is full or too much is uncommitted. */
 export class Connection {
   readonly #options: ConnectionOptions;
@@ -47,7 +57,7 @@ export class Connection {
   #uncommitted = 0;
   #underWay = 0;
   /** Blocks that the spool refused, and those after them, in the order in which they came. */
-  #refused: { readonly place: number; readonly block: Block }[] = [];
+  #refused: Sent[] = [];
   #recovering = false;
   #place = 0;
   #ended = false;
@@ -114,13 +124,17 @@ export class Connection {
 
   readonly #read = (chunk: Buffer): void => {
     const { counters, load, onRefused } = this.#options;
+    const { length } = chunk;
     this.#readAt = performance.now();
-    counters.bytes += chunk.length;
-    load.add(chunk.length);
-    this.#send(this.#framer.push(chunk));
+    counters.bytes += length;
+    load.add(length);
+    const pieces = this.#framer.push(chunk);
+    this.#send(pieces);
+    // What the framer keeps lies in memory of its own.
+    if (pieces.every(({ payload }) => payload.buffer !== chunk.buffer)) freeMemory(chunk);
     this.#tellHeld();
     if (this.#framer.refused) {
-      counters.lostBytes += chunk.length;
+      counters.lostBytes += length;
       onRefused('it is no proxy that may say for whom it sends (ingest.syslog.proxy_protocol)');
     } else {
       this.#steer();
@@ -173,19 +187,20 @@ export class Connection {
       this.#uncommitted += cost;
       budget.take(cost);
       this.#place += 1;
-      if (this.#refused.length > 0 || this.#recovering) this.#refused.push({ place: this.#place, block });
-      else void this.#commit(block, this.#place);
+      const sent: Sent = { place: this.#place, block, alone: pieces.length === 1 };
+      if (this.#refused.length > 0 || this.#recovering) this.#refused.push(sent);
+      else void this.#commit(sent);
     }
   }
 
-  async #commit(block: Block, place: number): Promise<void> {
+  async #commit(sent: Sent): Promise<void> {
     this.#underWay += 1;
     try {
-      await this.#options.spool.append(block);
-      this.#settle(block);
+      await this.#options.spool.append(sent.block);
+      this.#settle(sent);
     } catch (error) {
-      if (isFinal(error)) this.#lose(block);
-      else this.#refused.push({ place, block });
+      if (isFinal(error)) this.#lose(sent);
+      else this.#refused.push(sent);
     } finally {
       this.#underWay -= 1;
     }
@@ -204,41 +219,43 @@ export class Connection {
         this.#refused.sort((a, b) => a.place - b.place);
         const [first] = this.#refused;
         if (first === undefined) break;
-        if (await this.#retry(first.block)) this.#refused.shift();
+        if (await this.#retry(first)) this.#refused.shift();
         else await delay(retryAfter);
         await spool.untilWritable(signal);
       }
     } catch {
-      for (const { block } of this.#refused.splice(0)) this.#lose(block);
+      for (const sent of this.#refused.splice(0)) this.#lose(sent);
     } finally {
       this.#recovering = false;
     }
     if (!signal.aborted) this.#steer();
   }
 
-  async #retry(block: Block): Promise<boolean> {
+  async #retry(sent: Sent): Promise<boolean> {
     try {
-      await this.#options.spool.append(block);
-      this.#settle(block);
+      await this.#options.spool.append(sent.block);
+      this.#settle(sent);
     } catch (error) {
       if (!isFinal(error)) {
         this.#options.signal.throwIfAborted();
         return false;
       }
-      this.#lose(block);
+      this.#lose(sent);
     }
     return true;
   }
 
-  #lose(block: Block): void {
+  #lose(sent: Sent): void {
     const { counters, log, source } = this.#options;
-    counters.lostBytes += block.payload.length;
-    log.error({ peer: source.peer, bytes: block.payload.length }, 'what a connection brought could not be kept');
-    this.#settle(block);
+    const { length: bytes } = sent.block.payload;
+    counters.lostBytes += bytes;
+    log.error({ peer: source.peer, bytes }, 'what a connection brought could not be kept');
+    this.#settle(sent);
   }
 
-  #settle(block: Block): void {
+  #settle({ block, alone }: Sent): void {
     const cost = costOf(block);
+    if (alone) freeMemory(block.payload);
     this.#uncommitted -= cost;
     this.#options.budget.give(cost);
     if (this.#uncommitted === 0) this.#idle.resolve();

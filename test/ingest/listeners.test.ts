@@ -44,6 +44,16 @@ test('lines of a connection are in the spool in order, with who sent them', asyn
   await until(() => expect(listener.counters['connections']).toBe(0));
 });
 
+test('blocks that came in one read are whole, whichever is committed first', async () => {
+  const spool = new FakeSpool();
+  await using listener = await tcp(spool, { maxFrame: 100 });
+  const socket = await client(listener);
+  const long = `<1>${'x'.repeat(90)}${'y'.repeat(90)}`;
+  socket.end(`<1>a\n${long}\n<1>b\n`);
+  await until(() => expect(listener.counters['connections']).toBe(0));
+  expect(spool.frames).toEqual(['<1>a', long.slice(0, 100), long.slice(100), '<1>b']);
+});
+
 test('what a reset connection sent before is kept', async () => {
   const spool = new FakeSpool();
   await using listener = await tcp(spool);

@@ -1,6 +1,8 @@
 import type { Bench, Contestant } from '../frame/bench.ts';
 import { rsyslogConfiguration } from './rsyslog.ts';
+import { burst } from './burst.ts';
 import { type LogServer, rsyslog, shiplog } from './servers.ts';
+import { udpLosses } from './udp-loss.ts';
 
 /** Lines of one round. */
 const lines = 500_000;
@@ -10,7 +12,7 @@ async function toSink(open: () => Promise<LogServer>): Promise<Contestant> {
   return {
     pids: server.pids,
     async round() {
-      const { operations, seconds, cpu } = await server.send(lines);
+      const { operations, seconds, cpu } = await server.send({ lines });
       return { value: operations / seconds, operations: operations / 1e6, loadCores: cpu / seconds };
     },
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
@@ -38,6 +40,8 @@ export const logBenches: readonly Bench[] = [
       ['rsyslog disk', () => toSink(() => rsyslog('disk'))],
     ]),
   },
+  burst,
+  ...udpLosses,
 ];
 
 /** rsyslog's configuration, as it is printed. */

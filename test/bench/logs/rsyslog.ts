@@ -63,7 +63,7 @@ function template(name: keyof typeof own): string {
 }
 
 /**
- * Lines from a TCP port to a sink, by bulks that create documents. A full queue is waited for, so that nothing is
+ * Lines from a port, by TCP and UDP, to a sink, by bulks that create documents. A full queue is waited for, so that nothing is
  * lost. The ruleset's queue is the only one on the way.
  */
 export function rsyslogConfiguration(queue: Queue, folder: string, port: number, sink: number): string {
@@ -73,6 +73,7 @@ export function rsyslogConfiguration(queue: Queue, folder: string, port: number,
   return `global(workDirectory="${folder}" maxMessageSize="64k" parser.permitSlashInProgramName="on"
   parser.escapeControlCharactersOnReceive="off" net.enableDNS="off")
 module(load="imtcp")
+module(load="imudp")
 module(load="omelasticsearch")
 template(name="id" type="string" string="%uuid%")
 ${template('plain')}
@@ -82,5 +83,6 @@ ruleset(name="logs" ${queues[queue]} queue.dequeueBatchSize="4096" queue.timeout
   else ${to('plain')}
 }
 input(type="imtcp" address="127.0.0.1" port="${port}" ruleset="logs")
+input(type="imudp" address="127.0.0.1" port="${port}" ruleset="logs")
 `;
 }

@@ -9,9 +9,19 @@ import { freePort } from '../../support/server.ts';
 import { goProgram } from '../load.ts';
 import { type Queue, rsyslogConfiguration, rsyslogd } from './rsyslog.ts';
 
+/** What load/ is to send; load/main.go tells of each field. */
+export interface Sending {
+  readonly lines: number;
+  readonly network?: 'tcp' | 'udp';
+  /** Lines a second, at most. */
+  readonly rate?: number;
+  readonly wait?: 'sent' | 'quiet';
+}
+
 /** What load/ did; load/main.go tells of each field. */
 export interface Sent {
   readonly operations: number;
+  readonly documents: number;
   readonly bytes: number;
   readonly seconds: number;
   readonly sent: number;
@@ -23,8 +33,8 @@ export interface LogServer extends AsyncDisposable {
   readonly pids: () => readonly number[];
   /** Its folder, on a disk. */
   readonly folder: string;
-  /** Has so many lines sent; waits until all are in the sink. @throws where one is not, or is not what was sent */
-  send(lines: number): Promise<Sent>;
+  /** Has lines sent; waits until all are in the sink, unless told otherwise. @throws where one is not what was sent */
+  send(sending: Sending): Promise<Sent>;
 }
 
 /** A program, and its arguments and environment on ports of its own. */
@@ -36,27 +46,57 @@ interface Program {
 
 const main = resolve(import.meta.dirname, '../../../src/main.ts');
 
-/** shiplog as it is by default: each line is synced before it is delivered; its documents go to the sink as to Elasticsearch. */
-export function shiplog(): Promise<LogServer> {
-  return start(async (folder, port, sink) => ({
+/** A shiplog, and where it answers. */
+export interface Shiplog extends LogServer {
+  readonly url: string;
+}
+
+/**
+ * shiplog as it is by default, but for the settings: each line is synced before it is delivered; its documents go to the
+ * sink as to Elasticsearch.
+ */
+export async function shiplog(settings: Readonly<Record<string, string>> = {}): Promise<Shiplog> {
+  const http = `127.0.0.1:${await freePort()}`;
+  const server = await start(async (folder, port, sink) => ({
     command: process.execPath,
     args: [main],
     env: {
       SHIPLOG_DATA: join(folder, 'data'),
-      SHIPLOG_HTTP_LISTEN: `127.0.0.1:${await freePort()}`,
+      SHIPLOG_HTTP_LISTEN: http,
       SHIPLOG_INGEST_SYSLOG_TCP: `127.0.0.1:${port}`,
-      SHIPLOG_INGEST_SYSLOG_UDP: 'off',
+      SHIPLOG_INGEST_SYSLOG_UDP: `127.0.0.1:${port}`,
       SHIPLOG_LOGS_SINK: 'elasticsearch',
       SHIPLOG_LOGS_ELASTICSEARCH_NODES: `http://127.0.0.1:${sink}`,
+      ...settings,
     },
   }));
+  return { ...server, url: `http://${http}` };
 }
 
-/** rsyslog with a queue. */
-export function rsyslog(queue: Queue): Promise<LogServer> {
+/** Waits until one of a shiplog's counters, as `/metrics` names it, has such a value. */
+export async function untilCounted({ url }: Shiplog, counter: string, value: number): Promise<void> {
+  for (let last = -1, lastAt = performance.now(); ;) {
+    const count = await countOf({ url }, counter);
+    if (count >= value) return;
+    if (count !== last) [last, lastAt] = [count, performance.now()];
+    if (performance.now() - lastAt > 30_000) throw new Error(`${counter} stays at ${count} of ${value}`);
+    await sleep(20);
+  }
+}
+
+/** One of a shiplog's counters, as `/metrics` names it. */
+export async function countOf({ url }: Pick<Shiplog, 'url'>, counter: string): Promise<number> {
+  const text = await (await fetch(`${url}/metrics`)).text();
+  const line = text.split('\n').find((line) => line.startsWith(`${counter} `));
+  if (line === undefined) throw new Error(`there is no ${counter}`);
+  return Number(line.slice(counter.length + 1));
+}
+
+/** rsyslog with a queue, and a sink of its own, or an Elasticsearch at a port. */
+export function rsyslog(queue: Queue, elasticsearch?: number): Promise<LogServer> {
   return start(async (folder, port, sink) => {
     const config = join(folder, 'rsyslog.conf');
-    await writeFile(config, rsyslogConfiguration(queue, folder, port, sink));
+    await writeFile(config, rsyslogConfiguration(queue, folder, port, elasticsearch ?? sink));
     return { command: await rsyslogd(), args: ['-n', '-f', config, '-i', join(folder, 'pid')], env: {} };
   });
 }
@@ -85,8 +125,9 @@ async function start(configure: (folder: string, port: number, sink: number) => 
   return {
     pids: () => (child.pid === undefined ? [] : [child.pid]),
     folder,
-    async send(lines) {
-      const query = `network=tcp&to=127.0.0.1:${port}&lines=${lines}`;
+    async send({ lines, network = 'tcp', ...more }) {
+      const options = Object.entries(more).map(([name, value]) => `&${name}=${value}`);
+      const query = `network=${network}&to=127.0.0.1:${port}&lines=${lines}${options.join('')}`;
       const answer = await fetch(`http://127.0.0.1:${sink}/_bench/send?${query}`, { method: 'POST' });
       const text = await answer.text();
       if (!answer.ok) throw new Error(`${text.trim()}:\n${await written()}`);

@@ -17,10 +17,31 @@ const (
 
 // lines is all that is sent, made before the clock starts.
 type lines struct {
-	// sent is what each connection sends, line by line: that of 25 containers, mixed.
-	sent [connections][][]byte
+	// sent is what each connection sends: the lines of 25 containers, mixed.
+	sent [connections]stream
 	// hosts is who wrote a message, which is in the documents that are looked at.
 	hosts map[string]string
+}
+
+// stream is lines one behind the other, each with its line feed.
+type stream struct {
+	bytes []byte
+	// ends is where each line ends.
+	ends []int
+}
+
+func (s *stream) add(line string) {
+	s.bytes = append(s.bytes, line...)
+	s.ends = append(s.ends, len(s.bytes))
+}
+
+// line is one of the lines.
+func (s *stream) line(i int) []byte {
+	start := 0
+	if i > 0 {
+		start = s.ends[i-1]
+	}
+	return s.bytes[start:s.ends[i]]
 }
 
 var words = strings.Fields(`GET POST PUT request handled in ms user order cache miss hit upstream response timeout retry
@@ -47,8 +68,7 @@ func newLines() *lines {
 			made.hosts[inner] = host
 		}
 		made.hosts[text] = host
-		connection := container % connections
-		made.sent[connection] = append(made.sent[connection], []byte(header+text+"\n"))
+		made.sent[container%connections].add(header + text + "\n")
 	}
 	return made
 }

@@ -4,8 +4,8 @@
 //	load -listen 127.0.0.1:9200
 //
 // It answers one request of its own, which sends and waits until the sink has every document:
-// POST /_bench/send?network=tcp&to=ADDRESS&lines=1000000. The result is a line of JSON. With `wait=false` it ends when the
-// lines are sent and the connections closed; with `rate`, lines a second, it does not send faster.
+// POST /_bench/send?network=tcp&to=ADDRESS&lines=1000000. The result is a line of JSON. With `wait=sent` it ends when the
+// lines are sent, with `wait=quiet` when no more documents come; with `rate`, lines a second, it does not send faster.
 package main
 
 import (
@@ -23,9 +23,11 @@ import (
 
 // result is what a load did. Times in seconds.
 type result struct {
-	Operations int64   `json:"operations"`
-	Bytes      int64   `json:"bytes"`
-	Seconds    float64 `json:"seconds"`
+	Operations int64 `json:"operations"`
+	// Documents is how many came to the sink.
+	Documents int64   `json:"documents"`
+	Bytes     int64   `json:"bytes"`
+	Seconds   float64 `json:"seconds"`
 	// Sent is when the last line was sent.
 	Sent float64 `json:"sent"`
 	// CPU is what sender and sink used while the clock ran.
@@ -60,7 +62,7 @@ func send(made *lines, sink *sink, request *http.Request) (result, error) {
 		return result{}, err
 	}
 	rate, _ := strconv.Atoi(query.Get("rate"))
-	network, wait := query.Get("network"), query.Get("wait") != "false"
+	network := query.Get("network")
 	before := sink.documents.Load()
 	var group sync.WaitGroup
 	errs := make([]error, connections)
@@ -79,7 +81,11 @@ func send(made *lines, sink *sink, request *http.Request) (result, error) {
 		group.Add(1)
 		go func() {
 			defer group.Done()
-			sizes[i], errs[i] = sendTo(conn, made.sent[i], count/connections, network == "tcp", rate/connections)
+			if network == "tcp" {
+				sizes[i], errs[i] = sendStream(conn, &made.sent[i], count/connections)
+			} else {
+				sizes[i], errs[i] = sendDatagrams(conn, &made.sent[i], count/connections, rate/connections)
+			}
 		}()
 	}
 	group.Wait()
@@ -90,11 +96,24 @@ func send(made *lines, sink *sink, request *http.Request) (result, error) {
 	}
 	sent := time.Since(start)
 	total := int64(count / connections * connections)
-	for wait && sink.documents.Load()-before < total {
-		select {
-		case <-sink.changed:
-		case <-time.After(30 * time.Second):
-			return result{}, fmt.Errorf("only %d of %d documents came", sink.documents.Load()-before, total)
+	came := func() int64 { return sink.documents.Load() - before }
+	switch query.Get("wait") {
+	case "sent":
+	case "quiet":
+		for quiet := false; !quiet; {
+			select {
+			case <-sink.changed:
+			case <-time.After(2 * time.Second):
+				quiet = true
+			}
+		}
+	default:
+		for came() < total {
+			select {
+			case <-sink.changed:
+			case <-time.After(30 * time.Second):
+				return result{}, fmt.Errorf("only %d of %d documents came", came(), total)
+			}
 		}
 	}
 	took, used := time.Since(start), cpuTime()-cpu
@@ -105,34 +124,47 @@ func send(made *lines, sink *sink, request *http.Request) (result, error) {
 	for _, size := range sizes {
 		bytes += size
 	}
-	return result{Operations: total, Bytes: bytes, Seconds: took.Seconds(), Sent: sent.Seconds(), CPU: used.Seconds()}, nil
+	return result{
+		Operations: total,
+		Documents:  came(),
+		Bytes:      bytes,
+		Seconds:    took.Seconds(),
+		Sent:       sent.Seconds(),
+		CPU:        used.Seconds(),
+	}, nil
 }
 
-// sendTo sends lines, many in one write over TCP, one in a datagram over UDP.
-func sendTo(conn net.Conn, lines [][]byte, count int, stream bool, rate int) (int64, error) {
-	const most = 64 << 10
+// sendStream sends lines as a stream, many in one write.
+func sendStream(conn net.Conn, lines *stream, count int) (int64, error) {
+	const most = 256 << 10
 	var size int64
-	buffer := make([]byte, 0, most+4096)
+	for left := count; left > 0; {
+		lap := min(left, len(lines.ends))
+		left -= lap
+		for bytes := lines.bytes[:lines.ends[lap-1]]; len(bytes) > 0; {
+			written, err := conn.Write(bytes[:min(most, len(bytes))])
+			size += int64(written)
+			if err != nil {
+				return size, err
+			}
+			bytes = bytes[written:]
+		}
+	}
+	return size, nil
+}
+
+// sendDatagrams sends each line as a datagram. Rate is in lines a second; it is kept over some milliseconds.
+func sendDatagrams(conn net.Conn, lines *stream, count, rate int) (int64, error) {
+	var size int64
 	start := time.Now()
 	for i := range count {
-		line := lines[i%len(lines)]
-		if !stream {
-			size += int64(len(line))
-			if _, err := conn.Write(line); err != nil {
-				return size, err
-			}
-			if rate > 0 && i%64 == 0 {
-				time.Sleep(time.Until(start.Add(time.Duration(i) * time.Second / time.Duration(rate))))
-			}
-			continue
+		line := lines.line(i % len(lines.ends))
+		size += int64(len(line))
+		if _, err := conn.Write(line); err != nil {
+			return size, err
 		}
-		buffer = append(buffer, line...)
-		if len(buffer) >= most || i == count-1 {
-			if _, err := conn.Write(buffer); err != nil {
-				return size, err
-			}
-			size += int64(len(buffer))
-			buffer = buffer[:0]
+		if rate > 0 && i%64 == 0 {
+			time.Sleep(time.Until(start.Add(time.Duration(i) * time.Second / time.Duration(rate))))
 		}
 	}
 	return size, nil
