@@ -18,7 +18,7 @@ async function intoSpool(): Promise<Contestant> {
     SHIPLOG_INGEST_SPOOL_MAX_SIZE: '16GiB',
   });
   return {
-    pid: server.pid,
+    pids: server.pids,
     async round(number) {
       const before = await countOf(server, committed);
       const start = performance.now();
@@ -39,7 +39,7 @@ async function ontoDisk(): Promise<Contestant> {
   const folder = await mkdtemp(join(tmpdir(), 'shiplog-bench-'));
   const write = Buffer.alloc(4 * 1024 * 1024, '<30>1 a line of a log; ');
   return {
-    pid: () => undefined,
+    pids: () => [],
     async round(number) {
       const file = openSync(join(folder, String(number)), 'w');
       const count = number === 0 ? fewer : lines;

@@ -7,7 +7,7 @@ const length = 5;
 async function atRate(open: () => Promise<LogServer>, rate: number): Promise<Contestant> {
   const server = await open();
   return {
-    pid: server.pid,
+    pids: server.pids,
     async round() {
       const sent = await server.send({ network: 'udp', lines: rate * length, rate, wait: 'quiet' });
       const { operations, documents, cpu, seconds } = sent;
