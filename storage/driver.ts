@@ -22,7 +22,10 @@ export interface Driver extends AsyncDisposable {
   /** The size in bytes; undefined: there is no such key. */
   stat(key: string): Promise<{ size: number } | undefined>;
 
-  /** Small content as a whole. Undefined: there is no such key, or it holds more than `limit` bytes. */
+  /**
+   * Small content as a whole, which is not to be changed: others may be given the same bytes. Undefined: there is no such
+   * key, or it holds more than `limit` bytes.
+   */
   get(key: string, limit: number): Promise<Uint8Array | undefined>;
 
   /** The bytes of a span that lies within the key's size, in pieces of some 100 KiB, read as they are asked for. */

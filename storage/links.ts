@@ -9,14 +9,15 @@ const patience = [5, 20, 80];
 
 /** What a link points to. Undefined: it is absent, or holds no digest (a power cut may have emptied it). */
 export async function readLink(driver: Driver, key: string): Promise<Digest | undefined> {
-  for (const wait of [...patience, undefined]) {
+  for (let tries = 0; ; tries += 1) {
     const bytes = await driver.get(key, longestDigest);
-    const text = bytes && Buffer.from(bytes).toString('latin1');
-    if (text === undefined) return undefined;
+    if (bytes === undefined) return undefined;
+    const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
     if (isDigest(text)) return text;
-    if (wait !== undefined) await sleep(wait);
+    const wait = patience[tries];
+    if (wait === undefined) return undefined;
+    await sleep(wait);
   }
-  return undefined;
 }
 
 /** Makes a link point to a digest: that alone, without a line break, which registry:2 would choke on. */

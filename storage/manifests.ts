@@ -65,6 +65,8 @@ export class Manifests {
   readonly #images: Images;
   /** By repository: puts share it, a delete has it alone, so that no tag is left with nothing to point to. */
   readonly #locks: KeyedLock;
+  /** Of bytes that the driver keeps, and gives again as the same ones. */
+  readonly #mediaTypes = new WeakMap<Uint8Array, string>();
 
   constructor(rooms: ManifestRooms) {
     this.#driver = rooms.driver;
@@ -120,7 +122,15 @@ export class Manifests {
   /** Undefined: the repository has no such manifest. */
   async find(name: RepositoryName, digest: Digest): Promise<StoredManifest | undefined> {
     const bytes = await readRevision(this.#driver, name, digest);
-    return bytes && { digest, mediaType: storedMediaType(bytes), bytes };
+    return bytes && { digest, mediaType: this.#mediaTypeOf(bytes), bytes };
+  }
+
+  #mediaTypeOf(bytes: Uint8Array): string {
+    const known = this.#mediaTypes.get(bytes);
+    if (known !== undefined) return known;
+    const mediaType = storedMediaType(bytes);
+    this.#mediaTypes.set(bytes, mediaType);
+    return mediaType;
   }
 
   async delete(name: RepositoryName, digest: Digest): Promise<void> {

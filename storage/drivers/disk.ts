@@ -7,6 +7,7 @@ import { DiskUploads } from './disk-uploads.ts';
 import { Durability, identity } from './durability.ts';
 import type { FileSystem, Stats } from './file-system.ts';
 import { asStorageError, hasCode, readFile, readSmall, remove, unlessAbsent, walkFiles, writeAll } from './files.ts';
+import { coarsestClock, KeptFiles } from './kept-files.ts';
 import { nodeFileSystem } from './node-file-system.ts';
 
 /**
@@ -29,7 +30,8 @@ export async function openDisk(options: { root: string; fileSystem?: FileSystem 
     if (error instanceof FolderAccessError) throw error;
     throw new Error(`the registry's folder ${root} cannot be used`, { cause: error });
   }
-  return new DiskDriver(files, root, durability);
+  const { type } = await files.statfs(root);
+  return new DiskDriver({ files, root, durability, kept: new KeptFiles(files, type) });
 }
 
 /** Makes the names that lead to the root durable, as far as this user may. */
@@ -44,19 +46,26 @@ async function settleRoot(root: string, durability: Durability): Promise<void> {
   }
 }
 
-/** In ms. */
-const coarsestClock = 2000;
+/** What a tree is kept by. */
+interface DiskParts {
+  readonly files: FileSystem;
+  readonly root: string;
+  readonly durability: Durability;
+  readonly kept: KeptFiles;
+}
 
 class DiskDriver implements Driver {
   readonly uploads: DiskUploads;
   readonly #files: FileSystem;
   readonly #root: string;
   readonly #durability: Durability;
+  readonly #kept: KeptFiles;
 
-  constructor(files: FileSystem, root: string, durability: Durability) {
+  constructor({ files, root, durability, kept }: DiskParts) {
     this.#files = files;
     this.#root = root;
     this.#durability = durability;
+    this.#kept = kept;
     this.uploads = new DiskUploads({
       files,
       durability,
@@ -71,7 +80,7 @@ class DiskDriver implements Driver {
   }
 
   get(key: string, limit: number): Promise<Uint8Array | undefined> {
-    return readSmall(this.#files, this.#path(key), limit);
+    return this.#kept.read(this.#path(key), limit);
   }
 
   read(key: string, span: Span): AsyncIterable<Uint8Array> {

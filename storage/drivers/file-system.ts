@@ -3,6 +3,8 @@ export interface Stats {
   readonly ino: number;
   readonly size: number;
   readonly mtimeMs: number;
+  /** When anything of it was changed last, its name included; nobody can set it. */
+  readonly ctimeMs: number;
   /** Names that the file has. */
   readonly nlink: number;
   isFile(): boolean;
@@ -42,6 +44,6 @@ export interface FileSystem {
   /** Fails with EACCES where this user may not do it: a sum of `R_OK`, `W_OK` and `X_OK` of `node:fs`. */
   access(path: string, mode: number): Promise<void>;
   readFile(path: string): Promise<Uint8Array>;
-  /** Of the file system that a path lies on: the blocks that this user can still write, and their size in bytes. */
-  statfs(path: string): Promise<{ readonly bavail: number; readonly bsize: number }>;
+  /** Of the file system that a path lies on: its kind, the blocks that this user can still write, and their size in bytes. */
+  statfs(path: string): Promise<{ readonly type: number; readonly bavail: number; readonly bsize: number }>;
 }

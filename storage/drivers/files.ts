@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
 import { StorageError } from '../errors.ts';
 import { pieceSize, takePiece } from '../pieces.ts';
-import type { FileHandle, FileSystem } from './file-system.ts';
+import type { FileHandle, FileSystem, Stats } from './file-system.ts';
 
 /** Whether a failure has one of these system codes. */
 export function hasCode(error: unknown, ...codes: string[]): boolean {
@@ -83,19 +83,29 @@ async function readPiece(handle: FileHandle, position: number, length: number): 
 
 /** A whole file; undefined if it is absent or holds more than `limit` bytes. */
 export async function readSmall(files: FileSystem, path: string, limit: number): Promise<Uint8Array | undefined> {
+  return (await readWhole(files, path, limit))?.bytes;
+}
+
+/** The same, and what was known of the file before it was read. */
+export async function readWhole(
+  files: FileSystem,
+  path: string,
+  limit: number,
+): Promise<{ bytes: Uint8Array; stats: Stats } | undefined> {
   const handle = await unlessAbsent(files.open(path, 'r'));
   if (handle === undefined) return undefined;
   try {
     const stats = await handle.stat();
     if (!stats.isFile() || stats.size > limit) return undefined;
-    const bytes = Buffer.allocUnsafe(stats.size);
+    // Memory of its own: it may be kept for long.
+    const bytes = Buffer.allocUnsafeSlow(stats.size);
     let length = 0;
     while (length < bytes.length) {
       const { bytesRead } = await handle.read(bytes, length, bytes.length - length, length);
       if (bytesRead === 0) break;
       length += bytesRead;
     }
-    return bytes.subarray(0, length);
+    return { bytes: bytes.subarray(0, length), stats };
   } finally {
     await handle.close();
   }

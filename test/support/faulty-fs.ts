@@ -149,9 +149,10 @@ export class FaultyFileSystem {
     this.#find('access', path);
   }
 
-  async statfs(_path: string): Promise<{ bavail: number; bsize: number }> {
+  async statfs(_path: string): Promise<{ type: number; bavail: number; bsize: number }> {
     await Promise.resolve();
-    return { bavail: Math.floor(this.free / 4096), bsize: 4096 };
+    // Of ext4.
+    return { type: 0xef53, bavail: Math.floor(this.free / 4096), bsize: 4096 };
   }
 
   async readFile(path: string): Promise<Buffer> {
@@ -298,6 +299,7 @@ export interface FaultyStats {
   readonly ino: number;
   readonly size: number;
   readonly mtimeMs: number;
+  readonly ctimeMs: number;
   readonly nlink: number;
   isFile(): boolean;
   isDirectory(): boolean;
@@ -646,6 +648,7 @@ function stats(node: Node): FaultyStats {
     ino: node.ino,
     size: node instanceof File ? node.length : 0,
     mtimeMs: node.mtimeMs,
+    ctimeMs: node.mtimeMs,
     nlink: node instanceof File ? node.links : 1,
     isFile: () => node instanceof File,
     isDirectory: () => node instanceof Directory,
