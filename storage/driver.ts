@@ -119,7 +119,10 @@ export interface UploadLease {
   /** As it was saved last. */
   readonly note: string;
 
-  /** Adds bytes. After a failure `offset` says what was kept, and only `save` or `abort` are of use. */
+  /**
+   * Adds bytes, which are the caller's again when it is done. After a failure `offset` says what was kept, and only `save` or `abort`
+   * are of use.
+   */
   append(chunks: readonly Uint8Array[]): Promise<void>;
 
   /** All bytes from the start. */

@@ -10,6 +10,20 @@ export interface SavedHash {
   readonly state?: string;
 }
 
+/** A hash that grows with what it is of, here or in another thread. */
+export interface UploadHash {
+  readonly algorithm: Algorithm;
+  /** Bytes hashed so far, or on their way to be. */
+  readonly length: number;
+  /** Adds bytes. When it is done, they are the caller's again. */
+  update(chunks: readonly Uint8Array[]): void | Promise<void>;
+  /**
+   * The digest so far; more can be added.
+   * @throws where the thread that hashed has ended
+   */
+  save(): SavedHash | Promise<SavedHash>;
+}
+
 /**
  * A hash that grows with what it is of.
  *
@@ -17,7 +31,7 @@ export interface SavedHash {
  * was measured), but its state cannot be saved; so what is hashed where it began uses Node's, and what has moved between
  * processes uses hash-wasm's from then on. Either can say the digest so far, and go on.
  */
-export class RunningHash {
+export class RunningHash implements UploadHash {
   readonly algorithm: Algorithm;
   #length: number;
   readonly #engine: Engine;
@@ -51,9 +65,11 @@ export class RunningHash {
     return this.#length;
   }
 
-  update(chunk: Uint8Array): void {
-    this.#engine.update(chunk);
-    this.#length += chunk.length;
+  update(chunks: readonly Uint8Array[]): void {
+    for (const chunk of chunks) {
+      this.#engine.update(chunk);
+      this.#length += chunk.length;
+    }
   }
 
   save(): SavedHash {

@@ -246,6 +246,9 @@ export async function openStore(options: {
     },
     catalog: { list: async (page = {}) => catalog.list(page) },
     images: { describe: async (name, digest) => images.describe(parseName(name), parseDigest(digest)) },
-    [Symbol.asyncDispose]: async () => driver[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: async () => {
+      await driver[Symbol.asyncDispose]();
+      await uploads[Symbol.asyncDispose]();
+    },
   };
 }

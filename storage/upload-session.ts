@@ -1,22 +1,20 @@
 import { type Digest, splitDigest } from './digest.ts';
 import type { UploadLease } from './driver.ts';
-import { RunningHash, type SavedHash } from './hash.ts';
+import { RunningHash, type SavedHash, type UploadHash } from './hash.ts';
+import type { HashThread } from './hash-thread.ts';
 import type { Claim } from './space.ts';
+import { type Batch, type BatchMemory, writeInBatches } from './upload-batches.ts';
 import { formatNote, parseNote, type UploadNote } from './upload-note.ts';
 
-/** Bytes that are gathered before they are written. */
-const batchSize = 512 * 1024;
-
-/** Bytes that all uploads of a store gather or write, at most; beyond it each writes what it gets. */
-const mostGathered = 128 * 1024 * 1024;
-
-/** How long bytes are gathered, in ms: an upload that goes on, however slowly, is never taken for an idle one. */
-const longestGathered = 30_000;
+/** What the uploads of a store share. */
+export interface UploadMeans extends BatchMemory {
+  readonly thread: HashThread;
+}
 
 /** A hash in this process, as a lease left it: valid for the lease that inherits from that one. */
 export interface LiveHash {
   readonly generation: number;
-  hash: RunningHash | undefined;
+  hash: UploadHash | undefined;
 }
 
 /** A request's hold on an upload. Its bytes are hashed as they come. */
@@ -24,19 +22,18 @@ export class UploadSession {
   readonly lease: UploadLease;
   readonly #note: UploadNote;
   readonly #live: LiveHash;
-  /** By all uploads. */
-  readonly #gathered: { bytes: number };
-  /** Of all bytes as the request found them, where that was known. */
+  readonly #means: UploadMeans;
+  /** Of all bytes as the request found them, where the note says it. */
   readonly #saved: SavedHash | undefined;
   #hashing = false;
 
-  constructor(lease: UploadLease, note: UploadNote, live: LiveHash, gathered: { bytes: number }) {
+  constructor(lease: UploadLease, note: UploadNote, live: LiveHash, means: UploadMeans) {
     this.#note = note;
-    this.#gathered = gathered;
+    this.#means = means;
     this.lease = lease;
     this.#live = live;
     if (live.hash?.length !== lease.offset || live.hash.algorithm !== note.algorithm) live.hash = undefined;
-    const saved = live.hash?.save() ?? parseNote(lease.note)?.hash;
+    const saved = parseNote(lease.note)?.hash;
     this.#saved = saved?.length === lease.offset && algorithmOf(saved) === note.algorithm ? saved : undefined;
   }
 
@@ -48,7 +45,7 @@ export class UploadSession {
   /** Adds a body. Should it break off, or a write fail, what came before is kept and the lease is ended. */
   async absorb(body: AsyncIterable<Uint8Array>, claim: Claim): Promise<void> {
     try {
-      await this.#pump(body, claim);
+      await writeInBatches(body, this.#means, (batch) => this.#write(batch, claim));
     } catch (error) {
       await this.save().catch(() => undefined);
       throw error;
@@ -57,15 +54,16 @@ export class UploadSession {
 
   /** Keeps the bytes and the hash for later requests. */
   async save(): Promise<void> {
-    await this.lease.save(formatNote({ ...this.#note, hash: this.#current() }));
+    await this.lease.save(formatNote({ ...this.#note, hash: await this.#current() }));
   }
 
   /** The content's digest. */
   async digest(): Promise<Digest> {
-    const known = this.#current();
+    const known = await this.#current();
     if (known !== undefined) return known.digest;
     try {
-      return (await this.#hashAgain(RunningHash.start(this.#note.algorithm))).save().digest;
+      const hash = await this.#hashAgain(this.#means.thread.start(this.#note.algorithm));
+      return (await hash.save()).digest;
     } catch (error) {
       await this.save().catch(() => undefined);
       throw error;
@@ -73,67 +71,36 @@ export class UploadSession {
   }
 
   /** The hash of all that is there; undefined: it is to be hashed again. */
-  #current(): SavedHash | undefined {
+  async #current(): Promise<SavedHash | undefined> {
     const { hash } = this.#live;
-    if (hash?.length === this.offset) return hash.save();
+    try {
+      if (hash?.length === this.offset) return await hash.save();
+    } catch {
+      // The thread that hashed has ended.
+    }
     return this.#saved?.length === this.offset ? this.#saved : undefined;
   }
 
-  /** Writes what comes in large pieces: one is written and hashed while the next one is gathered. */
-  async #pump(body: AsyncIterable<Uint8Array>, claim: Claim): Promise<void> {
-    let batch: Uint8Array[] = [];
-    let size = 0;
-    let flushedAt = performance.now();
-    let writing = Promise.resolve();
-    const flush = async (): Promise<void> => {
-      const [before, chunks, bytes] = [writing, batch, size];
-      batch = [];
-      size = 0;
-      writing = before
-        .then(() => this.#write(chunks, bytes, claim))
-        .finally(() => {
-          this.#gathered.bytes -= bytes;
-        });
-      writing.catch(() => undefined);
-      await before;
-      flushedAt = performance.now();
-    };
-    const isDue = (): boolean =>
-      size >= batchSize ||
-      this.#gathered.bytes > mostGathered ||
-      (size > 0 && performance.now() - flushedAt >= longestGathered);
-    try {
-      for await (const chunk of body) {
-        batch.push(chunk);
-        size += chunk.length;
-        this.#gathered.bytes += chunk.length;
-        if (isDue()) await flush();
-      }
-    } finally {
-      if (size > 0) await flush();
-      await writing;
-    }
-  }
-
-  async #write(chunks: readonly Uint8Array[], size: number, claim: Claim): Promise<void> {
+  async #write({ chunks, size, isFull }: Batch, claim: Claim): Promise<{ hashed: void | Promise<void> }> {
     await claim.count(size);
     // Only once: later on it is missing where a newer request has taken it along.
-    if (!this.#hashing) this.#live.hash ??= await this.#resume();
+    if (!this.#hashing) this.#live.hash ??= await this.#resume(isFull);
     this.#hashing = true;
-    const writing = this.lease.append(chunks);
-    for (const chunk of chunks) this.#live.hash?.update(chunk);
-    await writing;
+    await this.lease.append(chunks);
+    return { hashed: this.#live.hash?.update(chunks) };
   }
 
-  async #resume(): Promise<RunningHash> {
+  /** `isLarge`: another thread hashes what it costs this one too much time to. */
+  async #resume(isLarge: boolean): Promise<UploadHash> {
+    const hashes = isLarge ? this.#means.thread : RunningHash;
     const { algorithm } = this.#note;
-    if (this.offset === 0) return RunningHash.start(algorithm);
-    const resumed = this.#saved && (await RunningHash.resume(this.#saved));
-    return resumed ?? this.#hashAgain(await RunningHash.movable(algorithm));
+    if (this.offset === 0) return hashes.start(algorithm);
+    const resumed = this.#saved && (await hashes.resume(this.#saved));
+    return resumed ?? this.#hashAgain(await hashes.movable(algorithm));
   }
 
-  async #hashAgain(hash: RunningHash): Promise<RunningHash> {
-    for await (const piece of this.lease.read()) hash.update(piece);
+  async #hashAgain(hash: UploadHash): Promise<UploadHash> {
+    for await (const piece of this.lease.read()) await hash.update([piece]);
     return hash;
   }
 }

@@ -3,13 +3,15 @@ import { BoundedMap } from './bounded-map.ts';
 import { type Algorithm, type Digest, splitDigest } from './digest.ts';
 import type { Driver } from './driver.ts';
 import { DigestInvalidError, StorageError, UploadOutOfOrderError } from './errors.ts';
+import { HashThread } from './hash-thread.ts';
 import { blobKey, layerLink } from './layout.ts';
 import { writeLink } from './links.ts';
 import type { RepositoryName } from './names.ts';
 import { expireSessions } from './sessions.ts';
 import type { Space } from './space.ts';
+import { SharedPieces } from './shared-pieces.ts';
 import { formatNote, parseNote, type UploadNote } from './upload-note.ts';
-import { type LiveHash, UploadSession } from './upload-session.ts';
+import { type LiveHash, type UploadMeans, UploadSession } from './upload-session.ts';
 
 /** How long a session may be idle while others are refused for want of the space that it takes. In ms. */
 const idleWhenShort = 300_000;
@@ -23,11 +25,11 @@ export interface UploadBody extends AsyncIterable<Uint8Array> {
  * Upload sessions. Each session's bytes are hashed as they come. The hash lives here between requests; what is saved with
  * the session is enough to finish an upload elsewhere without reading it again.
  */
-export class Uploads {
+export class Uploads implements AsyncDisposable {
   readonly #driver: Driver;
   readonly #space: Space;
   readonly #hashes = new BoundedMap<string, LiveHash>(1000);
-  readonly #gathered = { bytes: 0 };
+  readonly #means: UploadMeans = { gathered: { bytes: 0 }, pieces: new SharedPieces(), thread: new HashThread() };
   /** Requests of this process, by the session that they go on with. */
   readonly #requests = new Map<string, number>();
 
@@ -106,6 +108,10 @@ export class Uploads {
     await expireSessions(this.#driver.uploads, { idle: limit, isHeld: (id) => this.#requests.has(id) });
   }
 
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#means.thread[Symbol.asyncDispose]();
+  }
+
   /** While this goes on, the session does not expire. */
   async #during<T>(id: string, work: () => Promise<T>): Promise<T> {
     this.#requests.set(id, (this.#requests.get(id) ?? 0) + 1);
@@ -142,7 +148,7 @@ export class Uploads {
     const live: LiveHash = { generation: lease.generation, hash: inherited };
     this.#hashes.set(id, live);
     const algorithm = becomes === undefined ? note.algorithm : splitDigest(becomes).algorithm;
-    const session = new UploadSession(lease, { ...note, algorithm }, live, this.#gathered);
+    const session = new UploadSession(lease, { ...note, algorithm }, live, this.#means);
     if (at !== undefined && at !== lease.offset) {
       await session.save();
       throw new UploadOutOfOrderError(lease.offset, at);

@@ -158,10 +158,10 @@ test('a disk that fills up from elsewhere ends an upload in its course, and what
   await using _store = store;
   const { id } = await store.uploads.create('a');
   const long: UploadBody = {
-    length: 4 * mebibyte,
+    length: 5 * mebibyte,
     async *[Symbol.asyncIterator]() {
-      yield bytes;
-      yield bytes;
+      for (let sent = 0; sent < 3; sent += 1) yield bytes;
+      await expect.poll(async () => (await store.uploads.status('a', id)).offset).toBe(2 * mebibyte);
       leave(mebibyte);
       yield bytes;
       yield bytes;

@@ -147,7 +147,7 @@ describe('two requests for one upload', () => {
     const { promise: stuck, resolve: goOn } = Promise.withResolvers<void>();
     const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
     async function* pieces(): AsyncGenerator<Uint8Array, void, void> {
-      yield first;
+      yield* body(first, 100_000);
       begin();
       await stuck;
       yield rest;
@@ -170,7 +170,7 @@ describe('two requests for one upload', () => {
   test('the newer one waits until the older one’s write is over, and hashes nothing again', async () => {
     const files = new FaultyFileSystem();
     await using store = await storeOn(files);
-    const large = random(2).bytes(1_200_000);
+    const large = random(2).bytes(2_400_000);
     const { id } = await store.uploads.create('a');
     const { promise: held, resolve: letGo } = Promise.withResolvers<void>();
     const { promise: writing, resolve: begin } = Promise.withResolvers<void>();
@@ -184,10 +184,10 @@ describe('two requests for one upload', () => {
       begin();
       await held;
     });
-    const { body: slow, goOn } = hanging(large.subarray(0, 600_000), random(3).bytes(600_000));
+    const { body: slow, goOn } = hanging(large.subarray(0, 1_100_000), random(3).bytes(600_000));
     const older = expect(store.uploads.append('a', id, slow)).rejects.toMatchObject({ code: 'UPLOAD_TAKEN_OVER' });
     await writing;
-    const newer = store.uploads.commit('a', id, sha256(large), body(large.subarray(600_000)));
+    const newer = store.uploads.commit('a', id, sha256(large), body(large.subarray(1_000_000)));
     for (let tick = 0; tick < 200; tick += 1) await Promise.resolve();
     expect(writes).toBe(1);
     letGo();

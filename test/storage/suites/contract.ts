@@ -133,11 +133,11 @@ export function storeSuite(kind: string, open: () => Promise<Backend>): void {
     });
 
     describe('uploads', () => {
-      const bytes = random(5).bytes(1_300_000);
+      const bytes = random(5).bytes(2_600_000);
       const digest = sha256(bytes);
 
       test('a blob comes in by one request, by pieces and an empty one, and by pieces and a last one', async () => {
-        for (const cuts of [[0], [0, bytes.length], [0, 600_000], [0, 1, 700_000, bytes.length]]) {
+        for (const cuts of [[0], [0, bytes.length], [0, 1_400_000], [0, 1, 1_200_000, bytes.length]]) {
           const name = `cuts/n${cuts.length}-${cuts.at(-1)}`;
           const { id } = await store.uploads.create(name);
           for (const [place, start] of cuts.slice(0, -1).entries()) {
@@ -197,13 +197,13 @@ export function storeSuite(kind: string, open: () => Promise<Backend>): void {
       test('what came before a body broke off is kept', async () => {
         const { id } = await store.uploads.create('a');
         const broken = async function* (end: number): AsyncGenerator<Uint8Array, void, void> {
-          yield* body(bytes.subarray(0, end));
+          yield* body(bytes.subarray(0, end), 100_000);
           throw new Error('connection lost');
         };
-        await expect(store.uploads.append('a', id, broken(700_000))).rejects.toThrow('connection lost');
-        expect(await store.uploads.status('a', id)).toEqual({ id, offset: 700_000 });
-        const rest = body(bytes.subarray(700_000));
-        await store.uploads.commit('a', id, digest, rest, 700_000);
+        await expect(store.uploads.append('a', id, broken(1_700_000))).rejects.toThrow('connection lost');
+        expect(await store.uploads.status('a', id)).toEqual({ id, offset: 1_700_000 });
+        const rest = body(bytes.subarray(1_700_000));
+        await store.uploads.commit('a', id, digest, rest, 1_700_000);
         expect(sha256(await collect((await store.blobs.open('a', digest)).body))).toBe(sha256(bytes));
       });
 
@@ -212,7 +212,7 @@ export function storeSuite(kind: string, open: () => Promise<Backend>): void {
         const { promise: stuck, resolve: goOn } = Promise.withResolvers<void>();
         const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
         const hanging = async function* (): AsyncGenerator<Uint8Array, void, void> {
-          yield bytes.subarray(0, 600_000);
+          yield* body(bytes.subarray(0, 1_100_000), 100_000);
           begin();
           await stuck;
           yield random(9).bytes(600_000);
@@ -220,11 +220,11 @@ export function storeSuite(kind: string, open: () => Promise<Backend>): void {
         const older = store.uploads.append('a', id, hanging());
         const failed = expect(older).rejects.toMatchObject({ code: 'UPLOAD_TAKEN_OVER' });
         await begun;
-        await expect.poll(async () => (await store.uploads.status('a', id)).offset).toBe(600_000);
-        await store.uploads.append('a', id, body(bytes.subarray(600_000, 900_000)), 600_000);
+        await expect.poll(async () => (await store.uploads.status('a', id)).offset).toBe(1_000_000);
+        await store.uploads.append('a', id, body(bytes.subarray(1_000_000, 1_300_000)), 1_000_000);
         goOn();
         await failed;
-        await store.uploads.commit('a', id, digest, body(bytes.subarray(900_000)), 900_000);
+        await store.uploads.commit('a', id, digest, body(bytes.subarray(1_300_000)), 1_300_000);
         expect(sha256(await collect((await store.blobs.open('a', digest)).body))).toBe(sha256(bytes));
       });
 
