@@ -6,8 +6,8 @@ import type { FileHandle, FileSystem } from './file-system.ts';
 const [open, read, writev] = [promisify(fs.open), promisify(fs.read), promisify(fs.writev)];
 const [ftruncate, fdatasync, fsync] = [promisify(fs.ftruncate), promisify(fs.fdatasync), promisify(fs.fsync)];
 
-/** Bytes that are read on the spot. */
-const shortRead = 64 * 1024;
+/** Bytes that are read or written on the spot. */
+const short = 64 * 1024;
 
 /** How long this process does nothing else, in ms, however much is asked on the spot. */
 const longestTurn = 5;
@@ -29,15 +29,70 @@ async function atOnce<T>(ask: () => T): Promise<T> {
   return ask();
 }
 
+/** A change that took longer, in ms, has waited for the disk. */
+const longestChange = 50;
+
+/** For how long changes go to threads after one that has waited, in ms. */
+const distrust = 10_000;
+
+/** A monotonic time in ms. */
+const disk = { isSlowUntil: 0 };
+
+/** Changes something on the spot, or in a thread where that has lately had to wait for the disk. */
+async function change<T>(onTheSpot: () => T, inThread: () => Promise<T>): Promise<T> {
+  if (performance.now() < disk.isSlowUntil) return inThread();
+  return atOnce(() => {
+    const began = performance.now();
+    try {
+      return onTheSpot();
+    } finally {
+      const ended = performance.now();
+      if (ended - began > longestChange) disk.isSlowUntil = ended + distrust;
+    }
+  });
+}
+
 /**
- * The file system of this machine. What only looks (names, sizes, short reads) is asked on the spot, where the system
- * nearly always answers from memory: by way of a thread it takes ten times the CPU. What changes something, and what is
- * long, may wait for the disk, and goes to a thread.
+ * The file system of this machine. Names, sizes, short reads and short writes are asked for on the spot, where the system
+ * nearly always answers from memory: by way of a thread each takes several times the CPU. What is long, and each sync,
+ * waits for the disk in a thread.
  */
 export const nodeFileSystem: FileSystem = {
   ...promises,
   open: async (path, flags, mode) =>
-    new OpenFile(flags === 'r' ? await atOnce(() => fs.openSync(path, flags)) : await open(path, flags, mode)),
+    new OpenFile(
+      flags === 'r'
+        ? await atOnce(() => fs.openSync(path, flags))
+        : await change(
+            () => fs.openSync(path, flags, mode),
+            () => open(path, flags, mode),
+          ),
+    ),
+  mkdir: (path, options) =>
+    change(
+      () => fs.mkdirSync(path, options),
+      () => promises.mkdir(path, options),
+    ),
+  rename: (from, to) =>
+    change(
+      () => fs.renameSync(from, to),
+      () => promises.rename(from, to),
+    ),
+  link: (existing, path) =>
+    change(
+      () => fs.linkSync(existing, path),
+      () => promises.link(existing, path),
+    ),
+  unlink: (path) =>
+    change(
+      () => fs.unlinkSync(path),
+      () => promises.unlink(path),
+    ),
+  rmdir: (path) =>
+    change(
+      () => fs.rmdirSync(path),
+      () => promises.rmdir(path),
+    ),
   readdir: (path, options) => atOnce(() => fs.readdirSync(path, options)),
   stat: (path) => atOnce(() => fs.statSync(path)),
   access: (path, mode) => atOnce(() => fs.accessSync(path, mode)),
@@ -52,12 +107,18 @@ class OpenFile implements FileHandle {
   }
 
   async read(buffer: Uint8Array, offset: number, length: number, position: number): Promise<{ bytesRead: number }> {
-    if (length > shortRead) return read(this.#fd, buffer, offset, length, position);
+    if (length > short) return read(this.#fd, buffer, offset, length, position);
     return { bytesRead: await atOnce(() => fs.readSync(this.#fd, buffer, offset, length, position)) };
   }
 
-  writev(buffers: Uint8Array[], position: number): Promise<{ bytesWritten: number }> {
-    return writev(this.#fd, buffers, position);
+  async writev(buffers: Uint8Array[], position: number): Promise<{ bytesWritten: number }> {
+    let length = 0;
+    for (const buffer of buffers) length += buffer.length;
+    if (length > short) return writev(this.#fd, buffers, position);
+    return change(
+      () => ({ bytesWritten: fs.writevSync(this.#fd, buffers, position) }),
+      () => writev(this.#fd, buffers, position),
+    );
   }
 
   truncate(length: number): Promise<void> {
