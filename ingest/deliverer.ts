@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DeliveryWindow } from './delivery-window.ts';
+import { Bulk } from './bulk.ts';
 import type { Log } from './log.ts';
-import type { DeliveryProgress } from './progress.ts';
-import type { LogDocument } from './record.ts';
+import type { DeliveryProgress, Settled } from './progress.ts';
 import { largestDelivery } from './render-queue.ts';
 import type { DeadLetter } from './sinks/dead-letter-lines.ts';
 import { type Outcome, type Sink, SinkError } from './sinks/sink.ts';
@@ -35,6 +35,7 @@ export interface DeliveryCounts {
 }
 
 const complainEvery = 60_000;
+const nothing = Bulk.join([]);
 
 /**
  * Hands documents to the sink until each is settled. Nothing is dropped: what the sink will never take goes to the dead
@@ -60,18 +61,14 @@ export class Deliverer {
   }
 
   /** Sees to it that each document is settled, unless it is aborted. */
-  async deliver(
-    documents: readonly LogDocument[],
-    progress: Pick<DeliveryProgress, 'settle'>,
-    signal: AbortSignal,
-  ): Promise<void> {
-    let left = documents;
+  async deliver(bulk: Bulk, progress: Pick<DeliveryProgress, 'settle'>, signal: AbortSignal): Promise<void> {
+    let left = bulk;
     let { taken } = this.counts;
-    for (let attempt = 0; left.length > 0 && !signal.aborted; attempt += 1) {
+    for (let attempt = 0; left.records > 0 && !signal.aborted; attempt += 1) {
       if (attempt > 0) {
         await this.#wait(attempt, signal);
         if (signal.aborted) return;
-        this.counts.retriedRecords += left.length;
+        this.counts.retriedRecords += left.records;
       }
       const outcomes = await this.#attempt(left, signal);
       if (signal.aborted) return;
@@ -81,34 +78,33 @@ export class Deliverer {
         ({ taken } = this.counts);
         continue;
       }
-      const retry: LogDocument[] = [];
-      const rejected: LogDocument[] = [];
-      const letters: DeadLetter[] = [];
+      const retry: number[] = [];
+      const rejected = new Map<number, string>();
       let reason = '';
-      for (const [index, document] of left.entries()) {
+      const settle = (index: number, outcome: Settled): void => progress.settle(outcome, left.began.get(index));
+      for (let index = 0; index < left.records; index += 1) {
         const outcome = outcomes[index] ?? { status: 'retry', reason: 'the sink said nothing of it' };
         switch (outcome.status) {
           case 'indexed':
           case 'duplicate':
-            progress.settle(document, 'indexedRecords');
+            settle(index, 'indexedRecords');
             break;
           case 'failure_store':
-            progress.settle(document, 'failureStoreRecords');
+            settle(index, 'failureStoreRecords');
             break;
           case 'rejected':
-            rejected.push(document);
-            letters.push({ id: document.record.id, reason: outcome.reason, document: document.json });
+            rejected.set(index, outcome.reason);
             break;
           case 'retry':
-            retry.push(document);
+            retry.push(index);
             ({ reason } = outcome);
             break;
         }
       }
-      await this.#bury(letters, signal);
+      await this.#bury(left, rejected, signal);
       if (signal.aborted) return;
-      for (const document of rejected) progress.settle(document, 'deadLetteredRecords');
-      if (retry.length === left.length) {
+      for (const index of rejected.keys()) settle(index, 'deadLetteredRecords');
+      if (retry.length === left.records) {
         this.counts.failed += 1;
         this.#complain({ code: 'unavailable', message: reason }, this.counts.taken > taken);
       } else {
@@ -118,20 +114,19 @@ export class Deliverer {
         attempt = 0;
       }
       ({ taken } = this.counts);
-      left = retry;
+      left = retry.length === 0 ? nothing : left.pick(retry);
     }
   }
 
-  async #attempt(documents: readonly LogDocument[], signal: AbortSignal): Promise<readonly Outcome[] | SinkError> {
+  async #attempt(bulk: Bulk, signal: AbortSignal): Promise<readonly Outcome[] | SinkError> {
     const attempt = this.window.begin();
     const began = performance.now();
     try {
-      const outcomes = await this.#options.sink.deliver(documents, signal);
+      const outcomes = await this.#options.sink.deliver(bulk, signal);
       if (outcomes.some((outcome) => outcome.status === 'retry' && outcome.overloaded === true)) {
         this.window.overloaded(attempt);
       } else {
-        const size = documents.reduce((sum, { json }) => sum + json.length, 0);
-        this.window.taken(attempt, size * 2 > largestDelivery ? performance.now() - began : undefined);
+        this.window.taken(attempt, bulk.size * 2 > largestDelivery ? performance.now() - began : undefined);
       }
       return outcomes;
     } catch (error) {
@@ -141,9 +136,13 @@ export class Deliverer {
     }
   }
 
-  async #bury(letters: readonly DeadLetter[], signal: AbortSignal): Promise<void> {
-    if (letters.length === 0) return;
-    const [{ reason } = { reason: '' }] = letters;
+  /** `rejected`: reasons by index. */
+  async #bury(bulk: Bulk, rejected: ReadonlyMap<number, string>, signal: AbortSignal): Promise<void> {
+    if (rejected.size === 0) return;
+    const reasons = [...rejected.values()];
+    const documents = [...bulk.pick([...rejected.keys()])];
+    const letters = documents.map(({ id, json }, index) => ({ id, reason: reasons[index] ?? '', document: json }));
+    const [reason] = reasons;
     for (let attempt = 1; !signal.aborted; attempt += 1) {
       try {
         await this.#options.deadLetters.add(letters);

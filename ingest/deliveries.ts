@@ -1,7 +1,7 @@
+import { Bulk } from './bulk.ts';
 import type { Deliverer } from './deliverer.ts';
 import { Progress } from './progress.ts';
-import type { LogDocument } from './record.ts';
-import { largestDelivery, type RenderQueue } from './render-queue.ts';
+import type { RenderQueue } from './render-queue.ts';
 import type { Journal } from './spool/journal.ts';
 
 /** How long, in ms, what waits for a whole delivery waits at most, while others are under way. */
@@ -16,7 +16,7 @@ export class Deliveries implements AsyncDisposable {
   readonly #progress: Progress;
   readonly #signal: AbortSignal;
   /** What is under way, in order. */
-  readonly #underWay = new Map<readonly LogDocument[], Promise<void>>();
+  readonly #underWay = new Map<Bulk, Promise<void>>();
   #failure: { readonly error: unknown } | undefined;
   #timer: NodeJS.Timeout | undefined;
   #due = false;
@@ -38,9 +38,9 @@ export class Deliveries implements AsyncDisposable {
     return this.#queue.records + this.#progress.records;
   }
 
-  /** The first record that is not settled. */
-  get first(): LogDocument | undefined {
-    return this.#underWay.keys().find(({ length }) => length > 0)?.[0] ?? this.#queue.first;
+  /** When the oldest of what is not settled arrived, in µs since 1970; `Infinity`: all is. */
+  get oldest(): number {
+    return Math.min(this.#queue.oldest, ...this.#underWay.keys().map(({ oldest }) => oldest));
   }
 
   /**
@@ -67,43 +67,28 @@ export class Deliveries implements AsyncDisposable {
 
   #begin(): void {
     const batch = this.#queue.take();
-    const documents = batch.flatMap(({ documents }) => documents);
+    const bulk = Bulk.join(batch.map(({ bulk }) => bulk));
     const progress = this.#progress.begin(batch);
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#due = false;
     const deliver = async (): Promise<void> => {
       try {
-        for (const part of slices(documents)) await this.#deliverer.deliver(part, progress, this.#signal);
+        await this.#deliverer.deliver(bulk, progress, this.#signal);
         if (!this.#signal.aborted) progress.done();
       } catch (error) {
         this.#failure ??= { error };
       } finally {
-        this.#underWay.delete(documents);
+        this.#underWay.delete(bulk);
         this.#queue.wake();
       }
     };
     // So that it is under way before it can have ended.
-    this.#underWay.set(documents, Promise.resolve().then(deliver));
+    this.#underWay.set(bulk, Promise.resolve().then(deliver));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     clearTimeout(this.#timer);
     await Promise.all(this.#underWay.values());
   }
-}
-
-/** Runs of documents that are not too much for one delivery. */
-function* slices(documents: readonly LogDocument[]): Generator<readonly LogDocument[]> {
-  let start = 0;
-  let size = 0;
-  for (const [index, { json }] of documents.entries()) {
-    if (index > start && size + json.length > largestDelivery) {
-      yield documents.slice(start, index);
-      start = index;
-      size = 0;
-    }
-    size += json.length;
-  }
-  if (start < documents.length) yield documents.slice(start);
 }

@@ -1,16 +1,15 @@
-import type { LogDocument } from './record.ts';
 import type { Rendered } from './render-queue.ts';
 import type { Journal } from './spool/journal.ts';
 import { addTo, emptyLedger, type Ledger } from './spool/ledger.ts';
-import { isBefore } from './spool/reader.ts';
+import { isBefore, type Position } from './spool/reader.ts';
 
 /** How a record can be settled. */
 export type Settled = 'indexedRecords' | 'failureStoreRecords' | 'deadLetteredRecords';
 
 /** One delivery's part in the progress. */
 export interface DeliveryProgress {
-  /** Counts a record of it. */
-  settle(document: Pick<LogDocument, 'began'>, outcome: Settled): void;
+  /** Counts a record of it. `began`: where the block starts in which it began, if it is another. */
+  settle(outcome: Settled, began?: Position): void;
   /** All of it is settled. */
   done(): void;
 }
@@ -49,14 +48,16 @@ export class Progress {
   /** The next blocks are being delivered. Deliveries begin in the order of the blocks, and end in any. */
   begin(batch: readonly Rendered[]): DeliveryProgress {
     const end = batch.at(-1)?.end;
-    const records = batch.reduce((sum, { documents }) => sum + documents.length, 0);
+    const records = batch.reduce((sum, { bulk }) => sum + bulk.records, 0);
     const delivery: Delivery = { ...(end !== undefined && { end }), records, counts: emptyLedger(), done: false };
     for (const { counts } of batch) addTo(delivery.counts, counts);
     this.#deliveries.push(delivery);
     return {
-      settle: ({ began }, outcome) => {
+      settle: (outcome, began) => {
         const first = began && this.#deliveries.find(({ end }) => end !== undefined && isBefore(began, end.after));
-        addTo((first ?? delivery).counts, { readRecords: 1, [outcome]: 1 });
+        const { counts } = first ?? delivery;
+        counts.readRecords += 1;
+        counts[outcome] += 1;
       },
       done: () => {
         delivery.done = true;

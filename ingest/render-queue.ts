@@ -1,16 +1,14 @@
-import type { LogDocument } from './record.ts';
+import type { Bulk } from './bulk.ts';
 import type { Unfinished } from './spool/checkpoint.ts';
 import type { Ledger } from './spool/ledger.ts';
 import type { Position } from './spool/reader.ts';
 
-/** Characters of JSON in one delivery. */
+/** Characters in one delivery, unless it is a single part. */
 export const largestDelivery = 8 * 1024 * 1024;
 
 /** What was made of a block, or of a part of one that has many records. */
 export interface Rendered {
-  readonly documents: readonly LogDocument[];
-  /** Characters of JSON. */
-  readonly size: number;
+  readonly bulk: Bulk;
   /** What its settling adds to the ledger, besides the outcomes. */
   readonly counts: Partial<Ledger>;
   /** Where the block ends; absent: more of it comes next. */
@@ -49,18 +47,18 @@ export class RenderQueue {
 
   /** Records that wait. */
   get records(): number {
-    return this.#items.reduce((sum, { documents }) => sum + documents.length, 0);
+    return this.#items.reduce((sum, { bulk }) => sum + bulk.records, 0);
   }
 
-  /** The first record that waits. */
-  get first(): LogDocument | undefined {
-    return this.#items.find(({ documents }) => documents.length > 0)?.documents[0];
+  /** When the oldest of what waits arrived, in µs since 1970; `Infinity`: nothing waits. */
+  get oldest(): number {
+    return this.#items.reduce((least, { bulk }) => Math.min(least, bulk.oldest), Infinity);
   }
 
   /** Resolves when there is room for more. */
   async put(item: Rendered): Promise<void> {
     this.#items.push(item);
-    this.#size += item.size;
+    this.#size += item.bulk.size;
     this.wake();
     while (this.#size > 2 * largestDelivery && !this.#ended) await this.change();
   }
@@ -70,14 +68,14 @@ export class RenderQueue {
     let count = 0;
     let size = 0;
     for (const item of this.#items) {
-      if (count > 0 && size + item.size > largestDelivery) break;
-      size += item.size;
+      if (count > 0 && size + item.bulk.size > largestDelivery) break;
+      size += item.bulk.size;
       count += 1;
     }
     // Only behind a whole block can it be noted how far the journal is delivered.
     const whole = this.#items.slice(0, count).findLastIndex(({ end }) => end !== undefined) + 1;
     const taken = this.#items.splice(0, whole > 0 ? whole : count);
-    for (const item of taken) this.#size -= item.size;
+    for (const item of taken) this.#size -= item.bulk.size;
     this.wake();
     return taken;
   }

@@ -1,8 +1,8 @@
 import type { StoredBlock } from './block.ts';
+import { Bulk } from './bulk.ts';
 import { Deliverer, type DelivererOptions, type DeliveryCounts, type SinkTrouble } from './deliverer.ts';
 import { Deliveries } from './deliveries.ts';
 import { markUnfinished } from './marks.ts';
-import type { LogDocument } from './record.ts';
 import { type BlockEnd, type Rendered, RenderQueue } from './render-queue.ts';
 import type { Unfinished } from './spool/checkpoint.ts';
 import type { Journal } from './spool/journal.ts';
@@ -25,15 +25,11 @@ export interface Renderer {
 /** The blocks of one directory, in order, as they become documents. */
 export interface Rendering {
   /** The documents of a block that starts at `at`, some at a time; and those that it shows to be whole. */
-  documents(
-    block: StoredBlock,
-    at: Position,
-    signal: AbortSignal,
-  ): AsyncIterable<readonly { readonly document: LogDocument }[]>;
+  documents(block: StoredBlock, at: Position, signal: AbortSignal): AsyncIterable<Bulk>;
   /** Records that were dropped so far. */
   readonly dropped: number;
   /** What was still to be put together, or told: nothing more comes. */
-  end(): readonly { readonly document: LogDocument }[];
+  end(): Bulk;
   /** What is put together and not whole yet: lines, and bytes of their pieces. */
   readonly held: Held;
   /** From where on blocks must be read again to find what is not whole yet; undefined: everything is. */
@@ -53,6 +49,7 @@ export interface ShipperOptions extends DelivererOptions {
 
 /** How often the checkpoint is saved while there is more to deliver, in ms. A death costs as much to be delivered again. */
 const saveEvery = 500;
+const nothing = Bulk.join([]);
 
 /**
  * Delivers what journals hold, several deliveries at once if the sink bears it, while the next is read and rendered.
@@ -81,8 +78,8 @@ export class Shipper {
 
   /** When the oldest record arrived that was read and is not settled, in µs since 1970; undefined: there is none. */
   get oldest(): number | undefined {
-    const arrivals = [...this.#deliveries.values()].flatMap(({ first }) => first?.record.createdAt ?? []);
-    return arrivals.length === 0 ? undefined : Math.min(...arrivals);
+    const oldest = Math.min(...this.#deliveries.values().map((deliveries) => deliveries.oldest));
+    return oldest === Infinity ? undefined : oldest;
   }
 
   /** Whether a journal is being delivered. */
@@ -139,10 +136,10 @@ export class Shipper {
     }
     if (signal.aborted || read === undefined) return;
     const { since, dropped } = rendering;
-    const rest = rendered(rendering.end());
-    if (since === undefined && rest.documents.length === 0) return;
+    const bulk = rendering.end();
+    if (since === undefined && bulk.records === 0) return;
     const end = { after: read, resume: read, unfinished: [] };
-    await queue.put({ ...rest, counts: droppedSince(dropped, rendering), end });
+    await queue.put({ bulk, counts: droppedSince(dropped, rendering), end });
   }
 
   async *#renderItem(
@@ -154,17 +151,18 @@ export class Shipper {
     const { after } = item;
     if (item.kind === 'damage') {
       const quarantinedBytes = await journal.quarantine(item);
-      yield { documents: [], size: 0, counts: { quarantinedBytes }, end: endAt(after, rendering) };
+      yield { bulk: nothing, counts: { quarantinedBytes }, end: endAt(after, rendering) };
       return;
     }
     const { dropped } = rendering;
-    let last = rendered([]);
+    let bulk = nothing;
     for await (const part of rendering.documents(item.block, item.at, signal)) {
-      if (last.documents.length > 0) yield last;
-      last = rendered(part);
+      // As long as more of the block comes.
+      if (bulk.records > 0) yield { bulk, counts: {} };
+      bulk = part;
     }
     const counts = { readBytes: item.block.payload.length, ...droppedSince(dropped, rendering) };
-    yield { ...last, counts, end: endAt(after, rendering) };
+    yield { bulk, counts, end: endAt(after, rendering) };
   }
 
   async #deliverAll(journal: Journal, queue: RenderQueue, signal: AbortSignal): Promise<void> {
@@ -204,11 +202,4 @@ function endAt(after: Position, { since, unfinished }: Rendering): BlockEnd {
 /** What the ledger is told of records that rules dropped. */
 function droppedSince(before: number, { dropped }: Rendering): Pick<Ledger, 'readRecords' | 'droppedRecords'> {
   return { readRecords: dropped - before, droppedRecords: dropped - before };
-}
-
-/** A part of a block, as long as more of it comes. */
-function rendered(part: readonly { readonly document: LogDocument }[]): Rendered {
-  const documents = part.map(({ document }) => document);
-  const size = documents.reduce((sum, { json }) => sum + json.length, 0);
-  return { documents, size, counts: {} };
 }

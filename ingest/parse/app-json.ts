@@ -1,7 +1,7 @@
 import { isModest } from './bounds.ts';
 import { parseObject } from './json.ts';
 import { levelInText, levelOf } from './level.ts';
-import type { Own } from './line.ts';
+import type { Own } from '../record.ts';
 import { resolveJsonTime } from './time.ts';
 
 /** Names of Serilog's compact format (CLEF): such a line has a time, and no level where that is `Information`. */
@@ -46,8 +46,9 @@ type Members = Record<string, unknown>;
  */
 export function readApplication(own: Own, arrivedAt: number): Own {
   const { message } = own;
-  if (message.charCodeAt(0) !== 123) {
-    const level = levelInText(message);
+  const first = message.charCodeAt(0);
+  if (first !== 123) {
+    const level = levelInText(message, first);
     return level === undefined ? own : { ...own, level };
   }
   const object = parseObject(message);

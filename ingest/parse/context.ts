@@ -1,10 +1,10 @@
 import type { Source } from '../block.ts';
 import type { ImageFacts, ImageReference } from '../images.ts';
-import type { SyslogHeader } from '../record.ts';
+import type { CommonFacts, SyslogHeader } from '../record.ts';
 import { parseDockerTag, type DockerTag } from './docker-tag.ts';
 import type { RendererOptions } from './documents.ts';
 import type { Message } from './message.ts';
-import { levels, renderCommon, type Common, type CommonFacts } from './render-ecs.ts';
+import { levels, renderCommon, type Common } from './render-ecs.ts';
 import type { SyslogLine } from './syslog.ts';
 import { originOf, referenceOf, type Claims } from './tagger.ts';
 

@@ -57,9 +57,8 @@ const stamped =
 const bracketed = /^\[([A-Za-z]{3,11})\][ :]/;
 const [space, hyphen, slash, zero, nine, colon, capitalA, capitalZ, bracket] = [32, 45, 47, 48, 57, 58, 65, 90, 91];
 
-/** The level that a text names at its start, where that is cheap to see and sure; undefined: none. */
-export function levelInText(text: string): string | undefined {
-  const first = text.charCodeAt(0);
+/** The level that a text names at its start, where that is cheap to see and sure; undefined: none. `first`: the code of its first letter. */
+export function levelInText(text: string, first: number = text.charCodeAt(0)): string | undefined {
   if (first >= capitalA && first <= capitalZ) return levelInCapitals(text);
   if (first >= zero && first <= nine) {
     const fifth = text.charCodeAt(4);

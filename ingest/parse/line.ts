@@ -1,23 +1,11 @@
 import type { BlockKind, StoredBlock } from '../block.ts';
-import type { LogRecord } from '../record.ts';
+import type { Own } from '../record.ts';
 import type { Context } from './context.ts';
 import type { Message } from './message.ts';
-import { parseSyslog, type SyslogLine } from './syslog.ts';
-import type { Text } from './texts.ts';
-import { resolveTime } from './time.ts';
-
-/** What is read of one line, beside what it has in common with others. */
-export interface Own {
-  readonly message: string;
-  readonly timestamp: number;
-  readonly timeOriginal?: string;
-  readonly error?: string;
-  /** What the application says of it; else the header does. */
-  readonly level?: string;
-  readonly logger?: string;
-  readonly ecs?: NonNullable<LogRecord['ecs']>;
-  readonly fields?: NonNullable<LogRecord['fields']>;
-}
+import type { RawMessage } from './render-ecs.ts';
+import { parseSyslog, type Place, type SyslogLine } from './syslog.ts';
+import { contentOfText, type Text } from './texts.ts';
+import { type Resolved, resolveTime, type Stamp } from './time.ts';
 
 /** What a line says that the next one with its header does not. */
 export type OwnLine = Pick<SyslogLine, 'stamp' | 'message' | 'error'>;
@@ -25,9 +13,10 @@ export type OwnLine = Pick<SyslogLine, 'stamp' | 'message' | 'error'>;
 /** What is the same for a whole block. */
 export interface Batch {
   readonly block: StoredBlock;
-  readonly idPrefix: string;
-  /** `event.ingested`. */
-  readonly ingested: string;
+  /** The lines of its documents up to what is an id's own. */
+  readonly head: Buffer;
+  /** From behind the message to `event.sequence`. */
+  readonly event: Buffer;
 }
 
 /** All that a line's document is made of. */
@@ -38,6 +27,8 @@ export interface Line {
   readonly own: Own;
   /** Its message is what an application wrote, which may be JSON. */
   readonly written: boolean;
+  /** Its message as it came, where that can be written so. */
+  readonly raw?: RawMessage;
 }
 
 /** What frames should have been that have no header. */
@@ -54,7 +45,7 @@ export function isWhole({ kind }: StoredBlock, { frame }: Text): boolean {
 
 /** Reads what a frame has as a header. */
 export function readLine(block: StoredBlock, text: Text): SyslogLine {
-  if (isWhole(block, text)) return parseSyslog(text.text);
+  if (isWhole(block, text)) return parseSyslog(contentOfText(text));
   const error = messages[block.kind];
   return { fromDocker: false, message: 0, ...(error !== undefined && { error }) };
 }
@@ -71,16 +62,24 @@ export function ownOfMessage({ message, time, timeOriginal, ecs, fields }: Messa
 }
 
 /** What a line says besides its header. */
-export function ownOf(line: OwnLine, text: string, arrivedAt: number): Own {
+export function ownOf(line: OwnLine, { source, start, end }: Place, arrivedAt: number): Own {
   const { stamp, error } = line;
-  const message = text.slice(line.message);
+  const message = source.slice(start + line.message, end);
   if (stamp === undefined)
     return error === undefined ? { message, timestamp: arrivedAt } : { message, timestamp: arrivedAt, error };
-  const { timestamp, exact } = resolveTime(stamp, arrivedAt);
-  return {
-    message,
-    timestamp,
-    ...(!exact && { timeOriginal: text.slice(stamp.start, stamp.end) }),
-    ...(error !== undefined && { error }),
-  };
+  if (stamp !== last.stamp || arrivedAt !== last.arrivedAt) {
+    last = { stamp, arrivedAt, resolved: resolveTime(stamp, arrivedAt) };
+  }
+  const { timestamp, exact } = last.resolved;
+  if (exact && error === undefined) return { message, timestamp };
+  const timeOriginal = source.slice(start + stamp.start, start + stamp.end);
+  if (error === undefined) return { message, timestamp, timeOriginal };
+  return { message, timestamp, ...(!exact && { timeOriginal }), error };
 }
+
+/** A stamp of whole seconds is that of many lines. */
+let last: { readonly stamp: Stamp | undefined; readonly arrivedAt: number; readonly resolved: Resolved } = {
+  stamp: undefined,
+  arrivedAt: 0,
+  resolved: { timestamp: 0, exact: false },
+};

@@ -6,7 +6,7 @@ import { contextKey } from './context.ts';
 import { type Joined, type Joiner, type Piece, pieceLength } from './joiner.ts';
 import type { Line } from './line.ts';
 import type { Message, Part } from './message.ts';
-import { contentOf } from './texts.ts';
+import { contentOf, type Text } from './texts.ts';
 
 /** Characters of what pieces are told apart by; with a longer header a line is never one. */
 const longestKey = 2048;
@@ -18,16 +18,21 @@ export function endedBy(block: StoredBlock, joiner: Joiner<Line>): Joined<Line>[
   return place === undefined ? [] : joiner.markAt(place);
 }
 
+/** Whether a line can be a piece of a longer one: it is long enough, or one waits for its rest. */
+export function mayBePiece({ frame }: Text, joiner: Joiner<Line>): boolean {
+  return !joiner.empty || frame.end - frame.start >= pieceLength;
+}
+
 /** A line as a piece of a longer one, by its length, or because one waits for its rest. Undefined: it is neither. */
 export function pieceOf(line: Line, message: number, at: Position, joiner: Joiner<Line>): Piece<Line> | undefined {
   const { batch, text, context } = line;
   const { frame } = text;
   const { block } = batch;
   const { around } = context.line;
-  if (around === undefined || (joiner.empty && frame.end - frame.start < pieceLength)) return undefined;
+  if (around === undefined) return undefined;
   const key = contextKey(block.source, around);
   if (key.length > longestKey) return undefined;
-  const header = Buffer.byteLength(text.text.slice(0, message));
+  const header = Buffer.byteLength(text.source.slice(text.start, text.start + message));
   const bytes = contentOf(block, frame).subarray(header);
   return pieceWith({ key, bytes, more: bytes.length === pieceLength }, line, at, joiner);
 }
@@ -45,7 +50,13 @@ function pieceWith(part: Part, line: Line, at: Position, joiner: Joiner<Line>): 
 }
 
 /** What is kept of a line that waits: its block's bytes and texts are not. */
-function withoutBytes({ batch, text, own, ...line }: Line): Line {
+function withoutBytes({ batch, text, context, own, written }: Line): Line {
   const block = { ...batch.block, payload: new Uint8Array() };
-  return { ...line, batch: { ...batch, block }, text: { ...text, text: '' }, own: { ...own, message: '' } };
+  return {
+    batch: { ...batch, block },
+    text: { ...text, source: '', start: 0, end: 0 },
+    context,
+    own: { ...own, message: '' },
+    written,
+  };
 }

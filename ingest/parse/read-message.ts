@@ -6,7 +6,7 @@ import { readGelfMessage } from './gelf.ts';
 import { readHecEvent } from './hec.ts';
 import { parseObject, readJsonRecord } from './json.ts';
 import { hecListener, type Message } from './message.ts';
-import type { Text } from './texts.ts';
+import { contentOfText, type Text } from './texts.ts';
 
 /** Reads a frame. Undefined: it is not what the kind of its block says. */
 export type ReadMessage = (text: Text) => Message | undefined;
@@ -36,8 +36,10 @@ export function messageReader(block: StoredBlock): ReadMessage | undefined {
 }
 
 function onObjects(read: (record: object, text: string) => Message | undefined): ReadMessage {
-  return ({ frame, text }) => {
-    const record = frame.cut || frame.continued ? undefined : parseObject(text);
-    return record && read(record, text);
+  return (text) => {
+    const { cut, continued } = text.frame;
+    const content = contentOfText(text);
+    const record = cut || continued ? undefined : parseObject(content);
+    return record && read(record, content);
   };
 }

@@ -1,6 +1,8 @@
+import { Buffer } from 'node:buffer';
 import type { Context } from './context.ts';
 import type { OwnLine } from './line.ts';
-import { findStamp, readAgain } from './syslog.ts';
+import { findStamp, type Place, readAgain, startOfStamp } from './syslog.ts';
+import type { Stamp } from './time.ts';
 
 /** Headers with more characters behind the time are not kept. */
 export const longestHeader = 2048;
@@ -15,16 +17,33 @@ export class RecentContexts {
   /** By the word behind the time: a host's name, or a tag. */
   readonly #byWord = new Map<string, Context[]>();
   #count = 0;
+  /** The last time of whole seconds, and its text with what stands behind it, which says that it ends there. */
+  #stamp: Stamp | undefined;
+  #stampText = '';
 
   /** What is a line's own, and the header that it shares; undefined: its header is another. */
-  find(text: string): { readonly line: OwnLine; readonly context: Context } | undefined {
-    const stamp = findStamp(text);
+  find(place: Place): { readonly line: OwnLine; readonly context: Context } | undefined {
+    const stamp = this.#stampOf(place);
     if (stamp === undefined) return undefined;
-    for (const context of this.#byWord.get(wordAt(text, stamp.end)) ?? []) {
-      const line = readAgain(text, context.line, stamp);
+    for (const context of this.#byWord.get(wordAt(place.source, place.start + stamp.end)) ?? []) {
+      const line = readAgain(place, context.line, stamp);
       if (line !== undefined) return { line, context };
     }
     return undefined;
+  }
+
+  #stampOf(place: Place): Stamp | undefined {
+    const { source, start } = place;
+    const at = startOfStamp(source, start);
+    const last = this.#stamp;
+    if (last?.start === at - start && source.startsWith(this.#stampText, at)) return last;
+    const stamp = findStamp(place);
+    if (stamp?.whole === true) {
+      this.#stamp = stamp;
+      // A slice would keep the block's text.
+      this.#stampText = Buffer.from(source.slice(at, start + stamp.end + 1)).toString();
+    }
+    return stamp;
   }
 
   /** Keeps what a header was found to say, in the place of what was known of it. */

@@ -38,34 +38,56 @@ export function parseSyslog(text: string): SyslogLine {
   return parse3164(text, end, priority);
 }
 
-/**
- * Reads a line that has the header of another, but for the time: what is its own. It says what parsing it would.
- * `undefined`: its header is another.
- */
-export function readAgain(
-  text: string,
-  { around }: SyslogLine,
-  stamp: Stamp | undefined = findStamp(text),
-): Pick<SyslogLine, 'stamp' | 'message'> | undefined {
-  if (around === undefined || stamp === undefined || stamp.start !== around.before.length) return undefined;
-  if (!text.startsWith(around.before) || !text.startsWith(around.after, stamp.end)) return undefined;
-  return { stamp, message: skipByteOrderMark(text, stamp.end + around.after.length) };
+/** Where a line stands in a text. */
+export interface Place {
+  readonly source: string;
+  readonly start: number;
+  readonly end: number;
 }
 
-/** The time of a line's header, where either RFC has it. */
-export function findStamp(text: string): Stamp | undefined {
-  const { end } = readPriority(text, 0);
-  const at = text.startsWith('1 ', end) ? end + 2 : text[end] === ' ' ? end + 1 : end;
-  return parseIsoStamp(text, at) ?? parseBsdStamp(text, at);
+/**
+ * Reads a line that has the header of another, but for the time: what is its own, as parsing it would say. `undefined`: its
+ * header is another.
+ */
+export function readAgain(
+  { source, start, end }: Place,
+  { around }: SyslogLine,
+  stamp: Stamp | undefined,
+): Pick<SyslogLine, 'stamp' | 'message'> | undefined {
+  if (around === undefined || stamp === undefined || stamp.start !== around.before.length) return undefined;
+  const after = start + stamp.end;
+  const message = after + around.after.length;
+  // Comparing with a slice is faster than `startsWith`, where that is long.
+  if (message > end || source.slice(after, message) !== around.after || !source.startsWith(around.before, start)) {
+    return undefined;
+  }
+  return { stamp, message: skipByteOrderMark(source, message) - start };
+}
+
+/** The time of a line's header, where either RFC has it, as if the text ended nowhere. Its places are counted from the line's start. */
+export function findStamp({ source, start }: Pick<Place, 'source' | 'start'>): Stamp | undefined {
+  const at = startOfStamp(source, start);
+  return parseIsoStamp(source, at, start) ?? parseBsdStamp(source, at, start);
+}
+
+/** Where the time of a line's header stands, if it has one. */
+export function startOfStamp(text: string, start: number): number {
+  const { end } = readPriority(text, start);
+  const next = text.charCodeAt(end);
+  return next === 49 && text.charCodeAt(end + 1) === 32 ? end + 2 : next === 32 ? end + 1 : end;
 }
 
 /** `<0>` to `<191>` (RFC 5424 section 6.2.1). */
-function readPriority(text: string, at: number): { readonly priority?: number; readonly end: number } {
-  const close = text.charCodeAt(at) === 60 ? text.slice(at, at + 5).indexOf('>') : -1;
-  const digits = text.slice(at + 1, at + close);
-  if (close < 2 || !isDigits(digits)) return { end: at };
-  const priority = Number(digits);
-  return priority > 191 ? { end: at } : { priority, end: at + close + 1 };
+function readPriority(text: string, at: number): { readonly priority: number | undefined; readonly end: number } {
+  const none = { priority: undefined, end: at };
+  if (text.charCodeAt(at) !== 60) return none;
+  let [priority, end] = [0, at + 1];
+  for (; end <= at + 3; end += 1) {
+    const digit = text.charCodeAt(end) - 48;
+    if (!(digit >= 0 && digit <= 9)) break;
+    priority = priority * 10 + digit;
+  }
+  return end === at + 1 || priority > 191 || text.charCodeAt(end) !== 62 ? none : { priority, end: end + 1 };
 }
 
 function isDigits(text: string): boolean {

@@ -1,29 +1,72 @@
 import { Buffer, isAscii, isUtf8 } from 'node:buffer';
 import type { StoredBlock } from '../block.ts';
 import { framesOf, type Frame } from './frames.ts';
+import type { RawMessage } from './render-ecs.ts';
+import type { Place } from './syslog.ts';
 
-/** A frame's text, and what is odd about it. */
-export interface Text {
+/** A frame's text, without the CR or NUL at its end, as a part of a larger one; and what is odd about it. */
+export interface Text extends Place {
   readonly frame: Frame;
-  readonly text: string;
+  /** It is of ASCII alone, and its places are those of the payload. */
+  readonly plain: boolean;
   readonly tags: readonly string[];
+}
+
+/** The text itself. */
+export function contentOfText({ source, start, end }: Place): string {
+  return source.slice(start, end);
 }
 
 const none: readonly string[] = [];
 
-/** The frames of a block as texts, without the CR or NUL at their end. A block of ASCII alone is decoded at once. */
+/** The frames of a block as texts, without the CR or NUL at their end. What is of ASCII alone is decoded at once. */
 export function* textsOf(block: StoredBlock): Generator<Text, void, undefined> {
   const { buffer, byteOffset, byteLength } = block.payload;
   const bytes = Buffer.from(buffer, byteOffset, byteLength);
   // What is no text is not read as one, but for being shown.
-  const ascii = block.kind === 'forward' || isAscii(bytes) ? bytes.toString('latin1') : undefined;
+  const isText = block.kind !== 'forward';
+  const latin1 = bytes.toString('latin1');
+  const isPlain = asciiLooker(bytes);
   for (const frame of framesOf(block)) {
+    const { start } = frame;
     const end = endOfContent(bytes, frame);
-    const text = ascii === undefined ? bytes.toString('utf8', frame.start, end) : ascii.slice(frame.start, end);
-    const invalid = text.includes('\ufffd') && !isUtf8(bytes.subarray(frame.start, end));
-    const odd = invalid || frame.cut || frame.continued || frame.unterminated;
-    yield { frame, text, tags: odd ? tagsOf(frame, invalid) : none };
+    const odd = frame.cut || frame.continued || frame.unterminated;
+    if (!isText || isPlain(start, end)) {
+      yield { frame, source: latin1, start, end, plain: isText, tags: odd ? tagsOf(frame, false) : none };
+      continue;
+    }
+    const source = bytes.toString('utf8', start, end);
+    const invalid = source.includes('\ufffd') && !isUtf8(bytes.subarray(start, end));
+    const tags = odd || invalid ? tagsOf(frame, invalid) : none;
+    yield { frame, source, start: 0, end: source.length, plain: false, tags };
   }
+}
+
+/** Bytes that are looked at together. */
+const stride = 2048;
+
+/** Says of one part after the other whether it is of ASCII alone; looks at many together, as long as these are. */
+function asciiLooker(bytes: Buffer): (start: number, end: number) => boolean {
+  let until = isAscii(bytes) ? bytes.length : 0;
+  return (start, end) => {
+    if (end <= until) return true;
+    const ahead = Math.min(start + stride, bytes.length);
+    if (end < ahead && isAscii(bytes.subarray(start, ahead))) {
+      until = ahead;
+      return true;
+    }
+    return isAscii(bytes.subarray(start, end));
+  };
+}
+
+/** A longer message is faster as a text. */
+const longestRaw = 1024;
+
+/** What of a text begins at a character, as it came, if that is short and of ASCII. */
+export function rawMessage({ payload }: StoredBlock, text: Text, message: number): RawMessage | undefined {
+  const { end, plain } = text;
+  const start = text.start + message;
+  return plain && end - start <= longestRaw ? { bytes: payload, start, end } : undefined;
 }
 
 /** A frame's bytes, without the LF that a counted frame or a datagram may end in. */

@@ -1,16 +1,18 @@
-/** A time as a line wrote it. A part that the line did not have is absent. */
+import type { ByteWriter } from '../byte-writer.ts';
+
+/** A time as a line wrote it. A part that the line did not have is undefined. */
 export interface Stamp {
   /** Where it starts and ends in the text. */
   readonly start: number;
   readonly end: number;
-  readonly year?: number;
+  readonly year: number | undefined;
   /** 1 to 12. */
   readonly month: number;
   readonly day: number;
   /** µs since midnight. */
   readonly timeOfDay: number;
   /** Minutes east of UTC. */
-  readonly offset?: number;
+  readonly offset: number | undefined;
   /** It has no fraction of a second. */
   readonly whole: boolean;
 }
@@ -103,8 +105,11 @@ function parseClock(text: string, at: number): Clock | undefined {
     : { end, timeOfDay: timeOfDay + fraction, whole: false };
 }
 
-/** A stamp as RFC 3339 writes it (RFC 5424 section 6.2.3); the zone may be missing, and a space stand for the `T`. */
-export function parseIsoStamp(text: string, at: number): Stamp | undefined {
+/**
+ * A stamp as RFC 3339 writes it (RFC 5424 section 6.2.3); the zone may be missing, and a space stand for the `T`. Its places
+ * are counted from `from`.
+ */
+export function parseIsoStamp(text: string, at: number, from: number = 0): Stamp | undefined {
   const year = two(text, at) * 100 + two(text, at + 2);
   const [month, day] = [two(text, at + 5), two(text, at + 8)];
   if (Number.isNaN(year) || text[at + 4] !== '-' || text[at + 7] !== '-' || !isDay(month, day)) return undefined;
@@ -112,27 +117,38 @@ export function parseIsoStamp(text: string, at: number): Stamp | undefined {
   if (divider !== 'T' && divider !== 't' && divider !== ' ') return undefined;
   const clock = parseClock(text, at + 11);
   if (clock === undefined) return undefined;
-  const zone = parseZone(text, clock.end);
-  return { ...zone, start: at, year, month, day, timeOfDay: clock.timeOfDay, whole: clock.whole };
+  const { end, offset } = parseZone(text, clock.end);
+  const { timeOfDay, whole } = clock;
+  return { start: at - from, end: end - from, year, month, day, timeOfDay, offset, whole };
 }
 
-function parseZone(text: string, at: number): { readonly end: number; readonly offset?: number } {
+function parseZone(text: string, at: number): { readonly end: number; readonly offset: number | undefined } {
   const sign = text[at];
   if (sign === 'Z' || sign === 'z') return { end: at + 1, offset: 0 };
-  if (sign !== '+' && sign !== '-') return { end: at };
+  if (sign !== '+' && sign !== '-') return { end: at, offset: undefined };
   const colon = text[at + 3] === ':' ? 1 : 0;
   const [hours, minutes] = [two(text, at + 1), two(text, at + 3 + colon)];
-  if (!(hours < 24 && minutes < 60)) return { end: at };
+  if (!(hours < 24 && minutes < 60)) return { end: at, offset: undefined };
   const offset = hours * 60 + minutes;
   return { end: at + 5 + colon, offset: sign === '-' ? -offset : offset };
 }
 
-const months = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
+const months: ReadonlyMap<number, number> = new Map(
+  'Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec'.split(' ').map((name, index) => [letters(name, 0), index + 1]),
+);
 
-/** A stamp as RFC 3164 section 4.1.2 writes it: `Aug  3 10:00:00`; also with a year before the time, or a fraction. */
-export function parseBsdStamp(text: string, at: number): Stamp | undefined {
-  const month = months.indexOf(text.slice(at, at + 3)) + 1;
-  if (month === 0 || text[at + 3] !== ' ') return undefined;
+/** Three letters as a number. */
+function letters(text: string, at: number): number {
+  return (text.charCodeAt(at) << 16) | (text.charCodeAt(at + 1) << 8) | text.charCodeAt(at + 2);
+}
+
+/**
+ * A stamp as RFC 3164 section 4.1.2 writes it: `Aug  3 10:00:00`; also with a year before the time, or a fraction. Its places
+ * are counted from `from`.
+ */
+export function parseBsdStamp(text: string, at: number, from: number = 0): Stamp | undefined {
+  const month = months.get(letters(text, at));
+  if (month === undefined || text[at + 3] !== ' ') return undefined;
   const padded = text[at + 4] === ' ';
   const single = padded || text[at + 5] === ' ';
   const dayAt = padded ? at + 5 : at + 4;
@@ -143,7 +159,18 @@ export function parseBsdStamp(text: string, at: number): Stamp | undefined {
   const year = two(text, next) * 100 + two(text, next + 2);
   const hasYear = !Number.isNaN(year) && text[next + 4] === ' ';
   const clock = parseClock(text, hasYear ? next + 5 : next);
-  return clock && { ...clock, start: at, ...(hasYear && { year }), month, day };
+  if (clock === undefined) return undefined;
+  const { end, timeOfDay, whole } = clock;
+  return {
+    start: at - from,
+    end: end - from,
+    year: hasYear ? year : undefined,
+    month,
+    day,
+    timeOfDay,
+    offset: undefined,
+    whole,
+  };
 }
 
 /**
@@ -167,15 +194,33 @@ export function resolveJsonTime(value: unknown, arrivedAt: number): Resolved | u
 
 let lastSecond = Number.NaN;
 let lastPrefix = '';
+let lastBytes = new Uint8Array();
+
+/** `2026-11-24T12:00:00.`, of whole seconds since 1970. */
+function keepSecond(whole: number): void {
+  if (whole === lastSecond) return;
+  lastPrefix = new Date(whole * 1000).toISOString().slice(0, -4);
+  lastBytes = new TextEncoder().encode(lastPrefix);
+  lastSecond = whole;
+}
 
 /** A time in µs since 1970 as RFC 3339 text in UTC, with ms, or µs where it has such. */
 export function formatTime(micros: number): string {
   const whole = Math.floor(micros / second);
-  if (whole !== lastSecond) {
-    lastPrefix = new Date(whole * 1000).toISOString().slice(0, -4);
-    lastSecond = whole;
-  }
-  const fraction = micros - whole * second;
-  const digits = String(second + fraction).slice(1);
+  keepSecond(whole);
+  const digits = String(second + micros - whole * second).slice(1);
   return `${lastPrefix}${digits.endsWith('000') ? digits.slice(0, 3) : digits}Z`;
+}
+
+const zulu = Uint8Array.of(0x5a);
+
+/** Writes the same. Needs room for 27 bytes, or as many more as the year has digits beyond four. */
+export function writeTime(writer: ByteWriter, micros: number): void {
+  const whole = Math.floor(micros / second);
+  keepSecond(whole);
+  const fraction = micros - whole * second;
+  writer.bytes(lastBytes);
+  if (fraction % 1000 === 0) writer.digits(fraction / 1000, 3);
+  else writer.digits(fraction, 6);
+  writer.bytes(zulu);
 }

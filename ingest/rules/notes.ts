@@ -1,8 +1,10 @@
 import { hash } from 'node:crypto';
 import type { Batch } from '../parse/line.ts';
-import { type CommonFacts, type DocumentOptions, renderCommon, renderDocument } from '../parse/render-ecs.ts';
-import { formatTime } from '../parse/time.ts';
-import type { ContainerFacts, LogDocument } from '../record.ts';
+import { segmentPrefix } from '../parse/record-id.ts';
+import { type DocumentOptions, renderCommon, renderDocument, renderReceipt } from '../parse/render-ecs.ts';
+import { beginDocument, endId } from '../bulk.ts';
+import type { BulkBuilder } from '../bulk-builder.ts';
+import type { CommonFacts, ContainerFacts } from '../record.ts';
 
 /** µs of arrivals that one note tells of; and for how long what belongs to them may still come. */
 const span = 60_000_000;
@@ -18,8 +20,6 @@ export interface Dropped {
   readonly facts: CommonFacts;
   readonly batch: Batch;
   readonly sequence: number;
-  /** Where its frame ends in the segment's file. */
-  readonly end: number;
 }
 
 /** Records that were dropped, and what is told of them. */
@@ -71,22 +71,26 @@ export class Notes {
   }
 }
 
-/** The document that tells of dropped records. */
-export function renderNote({ first, count, arrivedAt }: Note, options: DocumentOptions): LogDocument {
+/** Adds the document that tells of dropped records. */
+export function addNote({ first, count, arrivedAt }: Note, options: DocumentOptions, builder: BulkBuilder): void {
   const { rule, facts, batch, sequence } = first;
   const lines = count === 1 ? '1 record was' : `${count} records were`;
-  const record = {
-    // No record's id has a `_` where its offset begins.
-    id: `${batch.idPrefix}_${hash('sha256', keyOf(first), 'base64url').slice(0, 6)}`,
-    sequence,
+  const own = {
     timestamp: arrivedAt,
-    createdAt: arrivedAt,
     message: `${lines} dropped by the rule ${rule}`,
-    ...facts,
-    tags: ['dropped'],
     fields: { rule, dropped: count },
   };
-  return { record, json: renderDocument(record, renderCommon(facts, options), formatTime(Date.now() * 1000)) };
+  const { writer } = builder;
+  // No record's id has a `_` where its offset begins.
+  writer.text(`${beginDocument}${segmentPrefix(batch.block.segment)}_${digestOf(first)}${endId}`);
+  const event = renderReceipt(arrivedAt, Date.now() * 1000);
+  renderDocument(writer, own, ['dropped'], renderCommon(facts, options), { event, sequence });
+  writer.text('\n');
+  builder.add(arrivedAt);
+}
+
+function digestOf(first: Dropped): string {
+  return hash('sha256', keyOf(first), 'base64url').slice(0, 6);
 }
 
 /** What a note says of where its records came from. */

@@ -1,5 +1,5 @@
 import { BoundedMap } from '../parse/bounded-map.ts';
-import type { CommonFacts } from '../parse/render-ecs.ts';
+import type { CommonFacts } from '../record.ts';
 
 /** How many records a container may write in a while. */
 export interface RateLimit {

@@ -1,4 +1,4 @@
-import type { CommonFacts } from '../parse/render-ecs.ts';
+import type { CommonFacts } from '../record.ts';
 import { globMatcher } from './glob.ts';
 import { compilePattern } from './pattern.ts';
 import { builtIns, type BuiltIn, type Redact, redacted } from './redact.ts';

@@ -1,8 +1,8 @@
 import { crc32 } from 'node:zlib';
 import { readApplication } from '../parse/app-json.ts';
-import type { Batch, Own } from '../parse/line.ts';
-import { type Common, type CommonFacts, type DocumentOptions, renderCommon } from '../parse/render-ecs.ts';
-import type { LogRecord } from '../record.ts';
+import type { Batch } from '../parse/line.ts';
+import { type Common, type DocumentOptions, renderCommon } from '../parse/render-ecs.ts';
+import type { CommonFacts, Own } from '../record.ts';
 import { type Note, Notes, originOfNote } from './notes.ts';
 import { RateMeter } from './rate.ts';
 import { type Redact, redactFacts, redactLine } from './redact.ts';
@@ -14,8 +14,6 @@ export interface Candidate {
   readonly batch: Batch;
   readonly id: string;
   readonly sequence: number;
-  /** Where its frame ends in the segment's file. */
-  readonly end: number;
   readonly facts: CommonFacts;
   readonly common: Common;
   readonly tags: readonly string[];
@@ -30,7 +28,7 @@ export type Sifted = Pick<Candidate, 'own' | 'facts' | 'common' | 'tags'>;
 /** What rules put in the place of what a record says. */
 interface Assigned {
   readonly level?: string;
-  readonly ecs?: NonNullable<LogRecord['ecs']>;
+  readonly ecs?: NonNullable<Own['ecs']>;
 }
 
 /** Applies rules to the records of one directory of the spool. */
@@ -125,10 +123,10 @@ export class Sieve {
     return known(this.#commons, facts, () => renderCommon(facts, this.#options));
   }
 
-  #drop(rule: string, { batch, sequence, end, facts }: Candidate): undefined {
+  #drop(rule: string, { batch, sequence, facts }: Candidate): undefined {
     this.#dropped += 1;
     this.#rules.count(rule);
-    this.#notes.add({ rule, facts: this.#originOf(facts), batch, sequence, end });
+    this.#notes.add({ rule, facts: this.#originOf(facts), batch, sequence });
   }
 
   /** A note is about records that no rule saw to its end, so all that redact see to it. */

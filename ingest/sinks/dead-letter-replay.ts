@@ -1,6 +1,6 @@
-import type { KeptLetter } from './dead-letter-lines.ts';
+import { Bulk, type SinkDocument } from '../bulk.ts';
 import type { DeadLetters } from './dead-letters.ts';
-import type { Sink, SinkDocument } from './sink.ts';
+import type { Sink } from './sink.ts';
 
 /** What became of letters that were sent again. */
 export interface Replayed {
@@ -9,6 +9,9 @@ export interface Replayed {
   /** It rejected them once more, or takes nothing now; they stay. */
   readonly kept: number;
 }
+
+/** When they arrived, in µs since 1970: an earlier life may have sent them. */
+const earlier = 0;
 
 /** Characters of JSON, and letters, in one delivery. */
 const largest = { size: 4 * 1024 * 1024, letters: 1000 };
@@ -30,10 +33,10 @@ export async function replay(
     const documents = batch;
     batch = [];
     if (documents.length === 0) return;
-    const outcomes = await sink.deliver(documents, signal);
-    documents.forEach(({ record }, index) => {
+    const outcomes = await sink.deliver(Bulk.of(documents, earlier), signal);
+    documents.forEach(({ id }, index) => {
       const status = outcomes[index]?.status ?? 'retry';
-      if (status !== 'retry' && status !== 'rejected') taken.add(record.id);
+      if (status !== 'retry' && status !== 'rejected') taken.add(id);
     });
   };
   try {
@@ -45,7 +48,7 @@ export async function replay(
         await send();
         size = 0;
       }
-      batch.push(toDocument(letter));
+      batch.push({ id: letter.id, json: letter.document });
       size += letter.document.length;
     }
     await send();
@@ -53,27 +56,4 @@ export async function replay(
     if (taken.size > 0) await deadLetters.remove(taken);
   }
   return { taken: taken.size, kept: seen.size - taken.size };
-}
-
-/** What the sink needs to know of a document, read from itself. */
-function toDocument({ id, at, document }: KeptLetter): SinkDocument {
-  const { '@timestamp': timestamp, event }: Sketch = JSON.parse(document) ?? {};
-  const rejectedAt = microseconds(at) ?? 0;
-  const createdAt = microseconds(event?.created) ?? rejectedAt;
-  const sequence = typeof event?.sequence === 'number' ? event.sequence : 0;
-  return { record: { id, sequence, createdAt, timestamp: microseconds(timestamp) ?? createdAt }, json: document };
-}
-
-interface Sketch {
-  readonly '@timestamp'?: unknown;
-  readonly event?: { readonly created?: unknown; readonly sequence?: unknown };
-}
-
-/** Of an ISO 8601 time: µs since 1970; undefined: it is none. */
-function microseconds(time: unknown): number | undefined {
-  if (typeof time !== 'string') return undefined;
-  const ms = Date.parse(time);
-  if (Number.isNaN(ms)) return undefined;
-  const more = /\.\d{3}(\d{1,3})/.exec(time)?.[1] ?? '';
-  return ms * 1000 + Number(more.padEnd(3, '0'));
 }

@@ -1,8 +1,9 @@
 import { type Client, errors, type estypes } from '@elastic/elasticsearch';
+import type { Bulk } from '../bulk.ts';
 import type { Log } from '../log.ts';
 import { isTooLarge, outcomeOf, type BulkItem } from './elasticsearch-errors.ts';
 import { Repeats } from './elasticsearch-repeats.ts';
-import { SinkError, type Outcome, type SinkDocument } from './sink.ts';
+import { SinkError, type Outcome } from './sink.ts';
 
 /** Writes documents to a data stream. */
 export class BulkWriter {
@@ -20,25 +21,27 @@ export class BulkWriter {
   }
 
   /** The outcome of each document. Throws what the client throws, and SinkError, where none was judged. */
-  async write(client: Client, documents: readonly SinkDocument[], signal: AbortSignal): Promise<Outcome[]> {
-    if (documents.length === 0) return [];
-    const body = bodyOf(documents);
+  async write(client: Client, bulk: Bulk, signal: AbortSignal): Promise<Outcome[]> {
+    if (bulk.records === 0) return [];
     let items: readonly BulkItem[];
+    const [first] = bulk.pieces;
+    const body = first !== undefined && bulk.pieces.length === 1 ? first : Buffer.concat(bulk.pieces);
     try {
-      items = await this.#send(client, body, documents.length, signal);
+      items = await this.#send(client, body, bulk.records, signal);
     } catch (error) {
-      if (mayHaveStored(error)) this.#repeats.unanswered(documents);
+      if (mayHaveStored(error)) this.#repeats.unanswered(bulk);
       if (!isTooLarge(error)) throw error;
-      if (documents.length === 1) {
+      if (bulk.records === 1) {
         const reason = `larger than Elasticsearch, or a proxy before it, takes (413): ${body.length} bytes`;
         return [{ status: 'rejected', reason }];
       }
-      const half = Math.ceil(documents.length / 2);
-      const first = await this.write(client, documents.slice(0, half), signal);
-      return [...first, ...(await this.write(client, documents.slice(half), signal))];
+      const indices = Array.from({ length: bulk.records }, (_, index) => index);
+      const half = Math.ceil(bulk.records / 2);
+      const before = await this.write(client, bulk.pick(indices.slice(0, half)), signal);
+      return [...before, ...(await this.write(client, bulk.pick(indices.slice(half)), signal))];
     }
-    if (this.#repeats.isFirst(documents, items)) return items.map(() => stored);
-    await this.#repeats.mend(client, pairs(documents, items), signal);
+    if (this.#repeats.isFirst(bulk, items)) return items.map(() => stored);
+    await this.#repeats.mend(client, bulk, items, signal);
     return items.map(outcomeOf);
   }
 
@@ -72,32 +75,3 @@ function mayHaveStored(error: unknown): boolean {
 }
 
 const stored: Outcome = { status: 'indexed' };
-
-/**
- * The actions and documents as they are sent. As bytes, since a text with one letter beyond Latin-1 takes two for each
- * letter, and is encoded as a whole.
- */
-function bodyOf(documents: readonly SinkDocument[]): Buffer {
-  const actions = documents.map(({ record }) => `{"create":{"_id":${JSON.stringify(record.id)}}}\n`);
-  let length = documents.length;
-  for (const action of actions) length += Buffer.byteLength(action);
-  for (const { json } of documents) length += Buffer.byteLength(json);
-  const body = Buffer.allocUnsafe(length);
-  let at = 0;
-  for (const [index, { json }] of documents.entries()) {
-    at += body.write(actions[index] ?? '', at);
-    at += body.write(json, at);
-    body[at] = LF;
-    at += 1;
-  }
-  return body;
-}
-
-const LF = 0x0a;
-
-function pairs(documents: readonly SinkDocument[], items: readonly BulkItem[]): [SinkDocument, BulkItem][] {
-  return documents.flatMap((document, index) => {
-    const item = items[index];
-    return item === undefined ? [] : [[document, item]];
-  });
-}

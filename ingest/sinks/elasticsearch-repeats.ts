@@ -1,10 +1,10 @@
 import { type Client, errors } from '@elastic/elasticsearch';
+import type { Bulk } from '../bulk.ts';
 import type { Log } from '../log.ts';
 import type { BulkItem } from './elasticsearch-errors.ts';
-import type { SinkDocument } from './sink.ts';
 
-/** What the bulk answered for a document. */
-type Answered = readonly [document: SinkDocument, item: BulkItem];
+/** What the bulk answered for the document of an id. */
+type Answered = readonly [id: string, item: BulkItem];
 
 /** A backing index of the data stream. */
 interface BackingIndex {
@@ -49,9 +49,9 @@ export class Repeats {
   }
 
   /** The documents may have been stored or not. */
-  unanswered(documents: readonly Pick<SinkDocument, 'record'>[]): void {
-    for (const { record } of documents) {
-      if (!this.#unanswered.has(record.id)) this.#unanswered.set(record.id, this.#written);
+  unanswered(documents: Iterable<{ readonly id: string }>): void {
+    for (const { id } of documents) {
+      if (!this.#unanswered.has(id)) this.#unanswered.set(id, this.#written);
     }
   }
 
@@ -59,44 +59,52 @@ export class Repeats {
    * Whether all documents were stored just now, in the index that was written to before, and none can be in an earlier
    * one: there is nothing to mend, which is almost always so.
    */
-  isFirst(documents: readonly Pick<SinkDocument, 'record'>[], items: readonly BulkItem[]): boolean {
+  isFirst({ oldest }: Bulk, items: readonly BulkItem[]): boolean {
     return (
       this.#unanswered.size === 0 &&
-      items.every(({ status, _index, failure_store: store }) => status === 201 && _index === this.#written && !store) &&
-      documents.every(({ record }) => record.createdAt >= this.#openedAt)
+      oldest >= this.#openedAt &&
+      items.every(({ status, _index, failure_store: store }) => status === 201 && _index === this.#written && !store)
     );
   }
 
   /** Finds what is stored for the second time, and deletes the second copy. Throws what the client throws. */
-  async mend(client: Client, answered: readonly Answered[], signal: AbortSignal): Promise<void> {
+  async mend(client: Client, bulk: Bulk, items: readonly BulkItem[], signal: AbortSignal): Promise<void> {
+    const answered: Answered[] = [];
+    for (const { id } of bulk) {
+      const item = items[answered.length];
+      if (item !== undefined) answered.push([id, item]);
+    }
     const stored = answered.filter(([, item]) => isStored(item));
     for (const [index, those] of Map.groupBy(stored, ([, item]) => item._index ?? '')) {
-      const ids = await this.#suspects(client, index, those, signal);
+      const ids = await this.#suspects(client, index, those, bulk.oldest, signal);
       if (ids.length > 0) await this.#mendIndex(client, index, ids, signal);
     }
-    for (const [{ record }, item] of answered) {
+    for (const [id, item] of answered) {
       if (isStored(item)) this.#written = item._index;
-      if (item.status < 500 && item.status !== 429) this.#unanswered.delete(record.id);
-      else if (item.status >= 500) this.unanswered([{ record }]);
+      if (item.status < 500 && item.status !== 429) this.#unanswered.delete(id);
+      else if (item.status >= 500) this.unanswered([{ id }]);
     }
   }
 
   /** Ids that an earlier index may have too. */
-  async #suspects(client: Client, index: string, stored: readonly Answered[], signal: AbortSignal): Promise<string[]> {
-    const resent = new Set(
-      stored
-        .map(([{ record }]) => record.id)
-        .filter((id) => this.#unanswered.has(id) && this.#unanswered.get(id) !== index),
-    );
-    const inherited = stored.map(([{ record }]) => record).filter(({ createdAt }) => createdAt < this.#openedAt);
-    if (resent.size === 0 && inherited.length === 0) return [];
+  async #suspects(
+    client: Client,
+    index: string,
+    stored: readonly Answered[],
+    oldest: number,
+    signal: AbortSignal,
+  ): Promise<readonly string[]> {
+    const ids = stored.map(([id]) => id);
+    const resent = ids.filter((id) => this.#unanswered.has(id) && this.#unanswered.get(id) !== index);
+    const isInherited = oldest < this.#openedAt;
+    if (resent.length === 0 && !isInherited) return [];
     if (this.#listedFor !== index) {
       this.#indices = await this.#list(client, signal);
       this.#listedFor = index;
     }
     const begun = this.#indices.find(({ name }) => name === index)?.createdAt ?? 0;
-    for (const { id, createdAt } of inherited) if (createdAt / 1000 - skew < begun) resent.add(id);
-    return [...resent];
+    // All are as old as the oldest, as far as anyone knows: some are looked for in vain.
+    return isInherited && oldest / 1000 - skew < begun ? ids : resent;
   }
 
   async #list(client: Client, signal: AbortSignal): Promise<BackingIndex[]> {

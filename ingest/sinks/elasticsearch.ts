@@ -1,4 +1,5 @@
 import type { Client } from '@elastic/elasticsearch';
+import type { Bulk } from '../bulk.ts';
 import type { Log } from '../log.ts';
 import type { ArrivalPage, ArrivalRequest } from '../query/arrivals.ts';
 import { compare, decodeCursor, encodeCursor, type Position } from '../query/cursor.ts';
@@ -11,7 +12,7 @@ import { toSinkError } from './elasticsearch-errors.ts';
 import { countDocuments } from './elasticsearch-histogram.ts';
 import { findHits, type Hit, matching } from './elasticsearch-hits.ts';
 import { prepareStream } from './elasticsearch-setup.ts';
-import type { Outcome, Sink, SinkDocument } from './sink.ts';
+import type { Outcome, Sink } from './sink.ts';
 import { streamName, type StreamOptions } from './templates.ts';
 
 /** How Elasticsearch is reached, and which data stream is ours. All of it from the configuration only. */
@@ -50,10 +51,10 @@ class Elasticsearch implements Sink {
     return this.#bulks.possibleDuplicates;
   }
 
-  async deliver(documents: readonly SinkDocument[], signal: AbortSignal): Promise<Outcome[]> {
+  async deliver(bulk: Bulk, signal: AbortSignal): Promise<Outcome[]> {
     return this.#ask(signal, async (client) => {
       await this.#prepare();
-      return this.#bulks.write(client, documents, signal);
+      return this.#bulks.write(client, bulk, signal);
     });
   }
 

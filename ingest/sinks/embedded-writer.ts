@@ -15,21 +15,13 @@ import {
   syncDirectory,
   timeOf,
 } from './embedded-schema.ts';
+import { type Row, rowsOf } from './embedded-row.ts';
 import { serve } from './embedded-worker.ts';
 import type { Outcome } from './sink.ts';
 
-/** A document on its way to the writer's thread. Times in µs since 1970. */
-export interface Row {
-  readonly id: string;
-  readonly timestamp: number;
-  readonly createdAt: number;
-  readonly sequence: number;
-  readonly json: string;
-}
-
-/** What the writer is asked. `deliver`: a file of `pieceSize` bytes is added to no more. `sweep`: `before` in ms since 1970, `maxSize` in bytes; it answers what it deleted. */
+/** What the writer is asked. `deliver`: the bytes of a bulk; a file of `pieceSize` bytes is added to no more. `sweep`: `before` in ms since 1970, `maxSize` in bytes; it answers what it deleted. */
 export type WriterRequest =
-  | { readonly kind: 'deliver'; readonly directory: string; readonly rows: readonly Row[]; readonly pieceSize: number }
+  | { readonly kind: 'deliver'; readonly directory: string; readonly bulk: Uint8Array; readonly pieceSize: number }
   | { readonly kind: 'sweep'; readonly directory: string; readonly before?: number; readonly maxSize?: number }
   | { readonly kind: 'close' };
 
@@ -60,9 +52,10 @@ function answer(request: WriterRequest): Outcome[] | SweptFile[] {
   }
 }
 
-function deliver({ directory, rows, pieceSize }: Extract<WriterRequest, { kind: 'deliver' }>): Outcome[] {
-  const outcomes: Outcome[] = rows.map(() => ({ status: 'duplicate' }));
-  const entries = rows.map((row, index) => ({ row, index }));
+function deliver({ directory, bulk, pieceSize }: Extract<WriterRequest, { kind: 'deliver' }>): Outcome[] {
+  const rows = rowsOf(bulk);
+  const outcomes = rows.map((row): Outcome => (row === undefined ? notJson : { status: 'duplicate' }));
+  const entries = rows.flatMap((row, index) => (row === undefined ? [] : [{ row, index }]));
   const days = Map.groupBy(entries, ({ row }) => Math.floor(row.createdAt / (dayLength * 1000)));
   for (const [day, entries] of days) {
     const { name, earlier } = place(directory, day, pieceSize);
@@ -71,6 +64,8 @@ function deliver({ directory, rows, pieceSize }: Extract<WriterRequest, { kind: 
   }
   return outcomes;
 }
+
+const notJson: Outcome = { status: 'rejected', reason: 'the document is not JSON' };
 
 interface Entry {
   readonly index: number;
@@ -192,18 +187,13 @@ class DayFile {
     let key = -1n;
     // FTS5 is fast where its rows come in order.
     for (const { index, row } of entries.toSorted(byOrder)) {
-      const document = parse(row.json);
-      if (document === undefined) {
-        outcomes.set(index, { status: 'rejected', reason: 'the document is not JSON' });
-        continue;
-      }
       key = this.#freeKey(row.timestamp / 1000, key);
-      const source = this.#sourceOf(factsOf(document));
+      const source = this.#sourceOf(factsOf(row.document));
       if (this.#insertDocument.run(key, row.id, row.sequence, source, row.json).changes === 0) {
         key -= 1n;
         continue;
       }
-      this.#insertWords.run(key, indexText(valuesAt(document, 'message').join(' ')));
+      this.#insertWords.run(key, indexText(valuesAt(row.document, 'message').join(' ')));
       counts.set(source, (counts.get(source) ?? 0) + 1);
       outcomes.set(index, { status: 'indexed' });
       if (run !== undefined && run[1] + 1n === key) {
@@ -246,14 +236,6 @@ class DayFile {
 
   close(): void {
     this.#database.close();
-  }
-}
-
-function parse(json: string): unknown {
-  try {
-    return JSON.parse(json);
-  } catch {
-    return undefined;
   }
 }
 

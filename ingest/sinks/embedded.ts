@@ -1,5 +1,6 @@
 import { mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import type { Bulk } from '../bulk.ts';
 import type { Log } from '../log.ts';
 import type { ArrivalPage, ArrivalRequest } from '../query/arrivals.ts';
 import { decodeCursor, encodeCursor } from '../query/cursor.ts';
@@ -9,7 +10,7 @@ import { ownerOnly } from '../spool/file-system.ts';
 import type { ReaderAnswer, ReaderRequest } from './embedded-reader.ts';
 import { WorkerClient } from './embedded-worker.ts';
 import type { SweptFile, WriterRequest } from './embedded-writer.ts';
-import { SinkError, type Outcome, type Sink, type SinkDocument } from './sink.ts';
+import { SinkError, type Outcome, type Sink } from './sink.ts';
 
 /** How the embedded store is opened. */
 export interface EmbeddedOptions {
@@ -72,13 +73,12 @@ class Embedded implements EmbeddedSink {
     this.#timer = setInterval(() => this.#sweepSoon(), sweepEvery).unref();
   }
 
-  async deliver(documents: readonly SinkDocument[], signal: AbortSignal): Promise<Outcome[]> {
-    const rows = documents.map(({ record: { id, timestamp, createdAt, sequence }, json }) => {
-      return { id, timestamp, createdAt, sequence, json };
-    });
+  async deliver({ pieces, size }: Bulk, signal: AbortSignal): Promise<Outcome[]> {
     const { directory } = this.#options;
-    const answer = await this.#writer.ask({ kind: 'deliver', directory, rows, pieceSize: this.#pieceSize }, signal);
-    this.#unswept += rows.reduce((sum, { json }) => sum + json.length, 0);
+    // Of its own, since what lies around it in memory would be copied as well.
+    const bulk = Uint8Array.from(Buffer.concat(pieces));
+    const answer = await this.#writer.ask({ kind: 'deliver', directory, bulk, pieceSize: this.#pieceSize }, signal);
+    this.#unswept += size;
     // With its index a document takes up to twice as much.
     if (this.#unswept > this.#pieceSize / 2) this.#sweepSoon();
     return answer.filter((item) => 'status' in item);

@@ -1,4 +1,4 @@
-import type { LogRecord } from '../record.ts';
+import type { Bulk } from '../bulk.ts';
 import type { ArrivalPage, ArrivalRequest } from '../query/arrivals.ts';
 import type { Histogram, HistogramRequest } from '../query/histogram.ts';
 import type { SearchPage, SearchRequest } from '../query/search.ts';
@@ -29,13 +29,6 @@ export class SinkError extends Error {
   }
 }
 
-/** What a sink needs of a document. */
-export interface SinkDocument {
-  readonly record: Pick<LogRecord, 'id' | 'timestamp' | 'createdAt' | 'sequence'>;
-  /** The document as JSON text, without line breaks. */
-  readonly json: string;
-}
-
 /** Where documents are kept and found. */
 export interface Sink extends AsyncDisposable {
   readonly name: 'embedded' | 'elasticsearch';
@@ -48,7 +41,7 @@ export interface Sink extends AsyncDisposable {
    * Stores documents; the answer has one outcome for each, in their order. Nothing is dropped on the way.
    * @throws {SinkError} when no document was judged; the whole batch is to be sent again.
    */
-  deliver(documents: readonly SinkDocument[], signal: AbortSignal): Promise<Outcome[]>;
+  deliver(bulk: Bulk, signal: AbortSignal): Promise<Outcome[]>;
 
   /**
    * Finds documents, newest first, by (`@timestamp`, `event.sequence`).

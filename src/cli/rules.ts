@@ -31,11 +31,11 @@ export const rules: Command = async ({ args, env, stdin, stdout }) => {
   if (verb !== 'test' || file === undefined || more.length > 0) throw new UsageError(`give a file\n\n${usage}`);
   const config = loadConfig({ file: values.config, env });
   const counts = new Map(config.ingest.rules.map(({ name }): [string, number] => [name, 0]));
-  for await (const { line, document, rules } of tryRules(config, linesOf(file, stdin))) {
+  for await (const { line, message, rules } of tryRules(config, linesOf(file, stdin))) {
     for (const name of rules) counts.set(name, (counts.get(name) ?? 0) + 1);
-    const verdict = document === undefined ? 'drop' : rules.length > 0 ? 'change' : 'keep';
+    const verdict = message === undefined ? 'drop' : rules.length > 0 ? 'change' : 'keep';
     const by = rules.length > 0 ? ` [${rules.join(', ')}]` : '';
-    const text = escapeControls(document?.record.message ?? line);
+    const text = escapeControls(message ?? line);
     if (!(await print(stdout, `${verdict}${by} ${text}\n`))) return 0;
   }
   const table = renderTable(

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
+import { Bulk } from '../../ingest/bulk.ts';
 import type { Log } from '../../ingest/log.ts';
-import type { LogDocument } from '../../ingest/record.ts';
 import type { ConnectionOptions } from '../../ingest/sinks/elasticsearch-client.ts';
 import { SinkError } from '../../ingest/sinks/sink.ts';
 import { temporaryFolder } from '../../storage/layout.ts';
@@ -51,7 +51,7 @@ async function lookAtLogStore(config: Config): Promise<Finding> {
   await using sink = await openSink(config, log);
   const { dataset, namespace } = logs.elasticsearch;
   try {
-    const [outcome] = await sink.deliver([record(dataset, namespace)], AbortSignal.timeout(60_000));
+    const [outcome] = await sink.deliver(record(dataset, namespace), AbortSignal.timeout(60_000));
     if (outcome?.status === 'indexed') {
       const clocks = await lookAtClocks(await connectionTo(logs.elasticsearch));
       return clocks ?? ok([...said, 'a record was written'].join('; '));
@@ -83,7 +83,7 @@ function noteOf(said: string[]): Log['info'] {
   };
 }
 
-function record(dataset: string, namespace: string): LogDocument {
+function record(dataset: string, namespace: string): Bulk {
   const now = Date.now();
   const id = `doctor-${randomUUID()}`;
   const [message, host, cluster] = ['shiplog doctor was here', hostname(), 'doctor'];
@@ -96,10 +96,7 @@ function record(dataset: string, namespace: string): LogDocument {
     host: { name: host },
     orchestrator: { cluster: { name: cluster } },
   };
-  return {
-    record: { id, sequence: 0, timestamp: now * 1000, createdAt: now * 1000, message, host, cluster },
-    json: JSON.stringify(json),
-  };
+  return Bulk.of([{ id, json: JSON.stringify(json) }], now * 1000);
 }
 
 function exists(path: string): Promise<boolean> {

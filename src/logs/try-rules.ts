@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
 import type { StoredBlock } from '../../ingest/block.ts';
 import { createRenderer } from '../../ingest/parse/documents.ts';
-import type { LogDocument } from '../../ingest/record.ts';
+import { Bulk } from '../../ingest/bulk.ts';
 import type { Config } from '../config.ts';
 import { rulesOf } from './rules.ts';
 
@@ -9,7 +9,7 @@ import { rulesOf } from './rules.ts';
 export interface Verdict {
   readonly line: string;
   /** Absent: it would be dropped. */
-  readonly document?: LogDocument;
+  readonly message?: string;
   /** Those that would drop or change it, in order. */
   readonly rules: readonly string[];
 }
@@ -45,11 +45,16 @@ export async function* tryRules(config: Config, lines: AsyncIterable<string>): A
     offset += payload.length;
     const rendering = renderer.open([]);
     const parts = await Array.fromAsync(rendering.documents(block, { segment: 0, offset: 0 }, AbortSignal.any([])));
-    const documents = [...parts.flat(), ...rendering.end()];
+    const documents = [...Bulk.join([...parts, rendering.end()])];
     const after = rules.counts;
     const acted = Object.keys(after).filter((name) => after[name] !== before[name]);
     before = after;
     if (rendering.dropped > 0) yield { line, rules: acted };
-    else for (const { document } of documents) yield { line, document, rules: acted };
+    else for (const { json } of documents) yield { line, message: messageOf(json), rules: acted };
   }
+}
+
+function messageOf(json: string): string {
+  const { message }: { readonly message: string } = JSON.parse(json);
+  return message;
 }

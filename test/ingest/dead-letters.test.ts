@@ -2,11 +2,12 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import type { Bulk, SinkDocument } from '../../ingest/bulk.ts';
 import type { Log } from '../../ingest/log.ts';
 import type { DeadLetter } from '../../ingest/sinks/dead-letter-lines.ts';
 import { type DeadLetterOptions, openDeadLetters, type DeadLetters } from '../../ingest/sinks/dead-letters.ts';
 import { replay } from '../../ingest/sinks/dead-letter-replay.ts';
-import { type Outcome, type SinkDocument, SinkError } from '../../ingest/sinks/sink.ts';
+import { type Outcome, SinkError } from '../../ingest/sinks/sink.ts';
 import { document, noon } from '../support/documents.ts';
 import { FaultyFileSystem } from '../support/faulty-fs.ts';
 import { quiet } from '../support/log.ts';
@@ -255,16 +256,15 @@ test('letters that were replayed are gone, those that are rejected again stay as
     twice: { status: 'duplicate' },
   };
   const sink = {
-    async deliver(documents: readonly SinkDocument[]): Promise<Outcome[]> {
-      given.push(...documents);
-      return documents.map(({ record }) => statuses[record.id] ?? { status: 'indexed' });
+    async deliver(bulk: Bulk): Promise<Outcome[]> {
+      given.push(...bulk);
+      return Array.from(bulk, ({ id }) => statuses[id] ?? { status: 'indexed' });
     },
   };
   const wanted = new Set(['taken', 'bad', 'later', 'twice', 'unknown']);
   expect(await replay(letters, sink, wanted, new AbortController().signal)).toEqual({ taken: 2, kept: 2 });
   expect(await kept(letters)).toEqual(['bad', 'later', 'other']);
-  const record = { id: 'taken', sequence: 7, timestamp: noon * 1000 + 123_456, createdAt: (noon + 5) * 1000 };
-  expect(given[0]).toEqual({ record, json });
+  expect(given[0]).toEqual({ id: 'taken', json });
   expect(await replay(letters, sink, undefined, new AbortController().signal)).toEqual({ taken: 1, kept: 2 });
 });
 
@@ -275,9 +275,9 @@ test('when the sink goes away amid a replay, what it took before is gone, and al
   await letters.add(names.map((name) => letter(name)));
   let calls = 0;
   const sink = {
-    async deliver(documents: readonly SinkDocument[]): Promise<Outcome[]> {
+    async deliver(bulk: Bulk): Promise<Outcome[]> {
       if ((calls += 1) > 2) throw new SinkError('unavailable', 'away');
-      return documents.map(() => ({ status: 'indexed' }));
+      return Array.from(bulk, () => ({ status: 'indexed' }));
     },
   };
   await expect(replay(letters, sink, undefined, new AbortController().signal)).rejects.toThrow('away');

@@ -1,19 +1,19 @@
 import { expect, test } from 'vitest';
+import { Bulk } from '../../ingest/bulk.ts';
 import { Deliverer } from '../../ingest/deliverer.ts';
 import { Deliveries } from '../../ingest/deliveries.ts';
-import type { LogDocument } from '../../ingest/record.ts';
 import { largestDelivery, type Rendered, RenderQueue } from '../../ingest/render-queue.ts';
-import { type Outcome, type SinkDocument, SinkError } from '../../ingest/sinks/sink.ts';
-import { document, noon } from '../support/documents.ts';
+import { type Outcome, SinkError } from '../../ingest/sinks/sink.ts';
+import { noon } from '../support/documents.ts';
 import { silent } from '../support/spool.ts';
 
 const text = 'x'.repeat(largestDelivery);
 
 /** A whole delivery of one document. */
 function whole(number: number, json = text): Rendered {
-  const documents: LogDocument[] = [{ ...document({ id: `${number}`, time: noon }), json }];
+  const bulk = Bulk.of([{ id: `${number}`, json }], noon * 1000 + number);
   const place = { segment: 1, offset: number };
-  return { documents, size: json.length, counts: {}, end: { after: place, resume: place, unfinished: [] } };
+  return { bulk, counts: {}, end: { after: place, resume: place, unfinished: [] } };
 }
 
 /** Deliveries to a sink whose answers a test gives. */
@@ -24,7 +24,7 @@ class Scene implements AsyncDisposable {
   readonly asked = new Map<string, (outcome: Outcome | SinkError) => void>();
   readonly noted: number[] = [];
   readonly deliverer = new Deliverer({
-    sink: { mostDeliveries: 4, deliver: (documents) => this.#deliver(documents) },
+    sink: { mostDeliveries: 4, deliver: (bulk) => this.#deliver(bulk) },
     deadLetters: { add: async () => undefined },
     log: silent,
     backoff: [0, 0],
@@ -37,9 +37,9 @@ class Scene implements AsyncDisposable {
   );
   #number = 0;
 
-  async #deliver([document]: readonly SinkDocument[]): Promise<Outcome[]> {
+  async #deliver([document]: Bulk): Promise<Outcome[]> {
     const answer = Promise.withResolvers<Outcome | SinkError>();
-    this.asked.set(document?.record.id ?? '', answer.resolve);
+    this.asked.set(document?.id ?? '', answer.resolve);
     const outcome = await answer.promise;
     if (outcome instanceof SinkError) throw outcome;
     return [outcome];
@@ -77,7 +77,7 @@ test('the first goes alone; as long as they are taken quickly, more go at once',
   scene.answer('1');
   expect(await scene.step()).toEqual(['2', '3']);
   expect(scene.deliveries.records).toBe(7);
-  expect(scene.deliveries.first?.record.id).toBe('2');
+  expect(scene.deliveries.oldest).toBe(noon * 1000 + 2);
 });
 
 test('the checkpoint waits for the oldest delivery, and those behind it go on', async () => {

@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { openElasticsearch } from '../../ingest/sinks/elasticsearch.ts';
-import { document, noon } from '../support/documents.ts';
+import { bulkOf, document, noon } from '../support/documents.ts';
 import { quiet } from '../support/log.ts';
 import {
   bulkIds,
@@ -87,11 +87,8 @@ async function open(): Promise<Scene> {
   });
   const deliver = async (ids: string, arrived = 1000): Promise<string[]> => {
     const createdAt = (Date.now() + arrived) * 1000;
-    const documents = Array.from(ids, (id) => {
-      const { record, json } = document({ id, time: noon });
-      return { record: { ...record, createdAt }, json };
-    });
-    return (await sink.deliver(documents, forever)).map(({ status }) => status);
+    const documents = Array.from(ids, (id) => ({ ...document({ id, time: noon }), createdAt }));
+    return (await sink.deliver(bulkOf(documents), forever)).map(({ status }) => status);
   };
   return { stream, server, deliver, possible: () => sink.possibleDuplicates };
 }

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { openElasticsearch, type ElasticsearchOptions } from '../../ingest/sinks/elasticsearch.ts';
-import { document, noon } from '../support/documents.ts';
+import { bulkOf, document, noon } from '../support/documents.ts';
 import { quiet } from '../support/log.ts';
 import { ScriptedElasticsearch } from '../support/scripted-elasticsearch.ts';
 
@@ -25,7 +25,7 @@ async function deliver(chain: string[], options: Partial<ElasticsearchOptions>):
     await server[Symbol.asyncDispose]();
   });
   try {
-    const outcomes = await sink.deliver([document({ id: 'a', time: noon })], new AbortController().signal);
+    const outcomes = await sink.deliver(bulkOf([document({ id: 'a', time: noon })]), new AbortController().signal);
     expect(outcomes).toEqual([{ status: 'indexed' }]);
   } finally {
     seen = server.seen.length;

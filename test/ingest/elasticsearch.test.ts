@@ -4,7 +4,7 @@ import type { Log } from '../../ingest/log.ts';
 import { parseQuery } from '../../ingest/query/parse.ts';
 import { openElasticsearch, type ElasticsearchOptions } from '../../ingest/sinks/elasticsearch.ts';
 import type { Outcome, Sink } from '../../ingest/sinks/sink.ts';
-import { document, noon } from '../support/documents.ts';
+import { bulkOf, document, noon } from '../support/documents.ts';
 import { quiet } from '../support/log.ts';
 import { bulkIds, failure, ScriptedElasticsearch, type Answer } from '../support/scripted-elasticsearch.ts';
 
@@ -28,10 +28,7 @@ async function open(
     await server[Symbol.asyncDispose]();
   });
   const deliver = (...ids: string[]): Promise<Outcome[]> =>
-    sink.deliver(
-      ids.map((id) => document({ id, time: noon })),
-      forever,
-    );
+    sink.deliver(bulkOf(ids.map((id) => document({ id, time: noon }))), forever);
   return { server, sink, deliver };
 }
 
@@ -46,7 +43,7 @@ const bad = (status: number, type: string, reason = 'because'): object => ({ sta
 test('a bulk creates each document under its id, as it is, in the data stream only', async () => {
   const { server, sink } = await open();
   const documents = ['a', 'b"\n'].map((id) => document({ id, time: noon, message: 'ünï "x"' }));
-  expect(await sink.deliver(documents, forever)).toEqual([{ status: 'indexed' }, { status: 'indexed' }]);
+  expect(await sink.deliver(bulkOf(documents), forever)).toEqual([{ status: 'indexed' }, { status: 'indexed' }]);
   const [bulk] = server.to(/_bulk/);
   expect(bulk?.url).toMatch(/^\/logs-docker-default\/_bulk\?/);
   const query = new URLSearchParams(bulk?.url.split('?')[1]);
@@ -261,10 +258,10 @@ test('a bulk that is too large is halved until each document fits or is rejected
 
 test('a request that hangs ends with its signal', async () => {
   const { server, sink } = await open();
-  await sink.deliver([document({ id: 'a', time: noon })], forever);
+  await sink.deliver(bulkOf([document({ id: 'a', time: noon })]), forever);
   server.answerTo(/_bulk|_search/, 'hang');
   const abort = new AbortController();
-  const delivery = sink.deliver([document({ id: 'b', time: noon })], abort.signal);
+  const delivery = sink.deliver(bulkOf([document({ id: 'b', time: noon })]), abort.signal);
   const search = sink.search({ limit: 1 }, abort.signal);
   await sleep(50);
   abort.abort(new Error('shutting down'));

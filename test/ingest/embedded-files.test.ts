@@ -12,7 +12,7 @@ import { parseQuery } from '../../ingest/query/parse.ts';
 import type { ReaderAnswer, ReaderRequest } from '../../ingest/sinks/embedded-reader.ts';
 import { describeFailure, WorkerClient } from '../../ingest/sinks/embedded-worker.ts';
 import { openEmbedded, type EmbeddedOptions, type EmbeddedSink } from '../../ingest/sinks/embedded.ts';
-import { document, noon, type Sketch } from '../support/documents.ts';
+import { bulkOf, document, noon, type Sketch } from '../support/documents.ts';
 import { quiet } from '../support/log.ts';
 
 const forever = new AbortController().signal;
@@ -37,7 +37,7 @@ class Store implements AsyncDisposable {
   }
 
   async store(...sketches: Sketch[]): Promise<string[]> {
-    return (await this.sink.deliver(sketches.map(document), forever)).map(({ status }) => status);
+    return (await this.sink.deliver(bulkOf(sketches.map(document)), forever)).map(({ status }) => status);
   }
 
   async messages(limit = 100, sink: EmbeddedSink = this.sink): Promise<string[]> {
@@ -197,7 +197,7 @@ test('what was stored is there after the store is opened again', async () => {
   expect(await readdir(store.directory)).toEqual(['2026-11-24.db']);
   await using again = await openEmbedded({ directory: store.directory, log: quiet });
   expect(await store.messages(10, again)).toEqual(['kept']);
-  const outcomes = await again.deliver([document({ id: 'a', time: noon })], forever);
+  const outcomes = await again.deliver(bulkOf([document({ id: 'a', time: noon })]), forever);
   expect(outcomes).toEqual([{ status: 'duplicate' }]);
 });
 
@@ -211,7 +211,7 @@ test('two stores on one directory write and search at once, and know each otherâ
     }),
   );
   const outcomes = await Promise.all(
-    batches.map((batch, index) => (index % 2 === 0 ? store.sink : other).deliver(batch, forever)),
+    batches.map((batch, index) => (index % 2 === 0 ? store.sink : other).deliver(bulkOf(batch), forever)),
   );
   const indexed = outcomes.flat().filter(({ status }) => status === 'indexed').length;
   expect(indexed).toBe(525);
@@ -260,7 +260,7 @@ test('a day goes on in another file when one is full; what comes again is known,
   await using other = await openEmbedded({ directory: store.directory, log: quiet, pieceSize: 100_000 });
   for (const sketches of all) {
     const fresh = sketches.slice(0, 3).map((sketch) => ({ ...sketch, id: `${sketch.id}-new` }));
-    const outcomes = await other.deliver([...sketches, ...fresh].map(document), forever);
+    const outcomes = await other.deliver(bulkOf([...sketches, ...fresh].map(document)), forever);
     expect(outcomes.map(({ status }) => status)).toEqual([
       ...sketches.map(() => 'duplicate'),
       ...fresh.map(() => 'indexed'),
@@ -304,7 +304,7 @@ test('a file that somebody deletes is made again, and nothing is written into th
 test('a document that is no JSON is rejected, and the rest of its batch is stored', async () => {
   await using store = await Store.open();
   const documents = [document({ id: 'a', time: noon }), { ...document({ id: 'b', time: noon }), json: '{' }];
-  const outcomes = await store.sink.deliver(documents, forever);
+  const outcomes = await store.sink.deliver(bulkOf(documents), forever);
   expect(outcomes).toEqual([{ status: 'indexed' }, { status: 'rejected', reason: 'the document is not JSON' }]);
 });
 
@@ -388,7 +388,7 @@ test('what is delivered again after a kill is there once', async () => {
   await once(child, 'exit');
   const stored = await store.messages(50_000);
   const again = [...stored, 'new'].map((id) => document({ id, time: noon, message: id }));
-  const outcomes = await store.sink.deliver(again, forever);
+  const outcomes = await store.sink.deliver(bulkOf(again), forever);
   expect(outcomes.map(({ status }) => status)).toEqual([...stored.map(() => 'duplicate'), 'indexed']);
   expect((await store.messages(50_000)).toSorted()).toEqual([...stored, 'new'].toSorted());
   const { counts } = await store.sink.histogram({ since: 0, until: noon + day, interval: noon + day }, forever);
@@ -407,7 +407,7 @@ test('a file of the version without arrivals is searched, written to, and tells 
   const arrived = async (): Promise<string[]> =>
     (await again.arrivals({ since: 0, limit: 10 }, forever)).records.map(({ id }) => id);
   expect(await arrived()).toEqual([]);
-  await again.deliver([document({ id: 'b', time: noon, message: 'new' })], forever);
+  await again.deliver(bulkOf([document({ id: 'b', time: noon, message: 'new' })]), forever);
   expect(await arrived()).toEqual(['b']);
 });
 

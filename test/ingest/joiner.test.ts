@@ -125,10 +125,10 @@ test('of very many lines that have no rest the oldest come first, so that their 
   const rendering = rendererOf().open([]);
   let early = 0;
   for (const { block, at } of log.blocks) {
-    for await (const some of rendering.documents(block, at, forever)) early += some.length;
+    for await (const some of rendering.documents(block, at, forever)) early += some.records;
   }
   expect(early).toBe(600 - 512);
-  expect(rendering.end()).toHaveLength(512);
+  expect(rendering.end().records).toBe(512);
   expect(await log.messages()).toEqual(lines);
 });
 

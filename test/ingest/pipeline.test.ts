@@ -185,8 +185,7 @@ test('what an ended life left counts in the lag while it waits for its turn, and
 test('what was rejected can be sent again once the sink would take it, beside what comes', async () => {
   await using data = await folder();
   const sink = new WholeSink();
-  sink.judge = ({ record }) =>
-    record.message.startsWith('bad') ? { status: 'rejected', reason: 'a wrong mapping' } : undefined;
+  sink.judge = (message) => (message.startsWith('bad') ? { status: 'rejected', reason: 'a wrong mapping' } : undefined);
   await using pipeline = await open(data.path, sink);
   await pipeline.accept(block(source('a'), 'good\nbad 1\nbad 2\n'));
   await vi.waitFor(() => expect(pipeline.status().totals.deadLetteredRecords).toBe(2), 20_000);

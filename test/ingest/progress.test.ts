@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { Bulk } from '../../ingest/bulk.ts';
 import { Progress } from '../../ingest/progress.ts';
 import type { Rendered } from '../../ingest/render-queue.ts';
 import { addTo, emptyLedger } from '../../ingest/spool/ledger.ts';
@@ -10,7 +11,7 @@ const place = (offset: number): Position => ({ segment: 1, offset });
 /** What was rendered up to a place, read again from another one. */
 function upTo(after: number, resume = after): Rendered {
   const end = { after: place(after), resume: place(resume), unfinished: [] };
-  return { documents: [], size: 0, counts: { readBytes: 10 }, end };
+  return { bulk: Bulk.join([]), counts: { readBytes: 10 }, end };
 }
 
 function noted(): { progress: Progress; at: () => number; ledger: ReturnType<typeof emptyLedger> } {
@@ -29,7 +30,7 @@ function noted(): { progress: Progress; at: () => number; ledger: ReturnType<typ
 test('deliveries that end out of order are noted up to the first that is not done', () => {
   const { progress, at, ledger } = noted();
   const [first, second, third] = [10, 20, 30].map((offset) => progress.begin([upTo(offset)]));
-  third?.settle({}, 'indexedRecords');
+  third?.settle('indexedRecords');
   third?.done();
   expect([at(), progress.behind]).toEqual([0, 3]);
   first?.done();
@@ -46,7 +47,7 @@ test('what lies behind the first piece of a line is noted once the line is deliv
   second?.done();
   first?.done();
   expect(at()).toBe(10);
-  third?.settle({ began: place(10) }, 'deadLetteredRecords');
+  third?.settle('deadLetteredRecords', place(10));
   expect(ledger.deadLetteredRecords).toBe(0);
   third?.done();
   expect(at()).toBe(30);
@@ -55,8 +56,8 @@ test('what lies behind the first piece of a line is noted once the line is deliv
 
 test('a part of a block is noted with the block’s end', () => {
   const { progress, at, ledger } = noted();
-  const [first, second] = [{ documents: [], size: 0, counts: {} }, upTo(10)].map((part) => progress.begin([part]));
-  first?.settle({}, 'indexedRecords');
+  const [first, second] = [{ bulk: Bulk.join([]), counts: {} }, upTo(10)].map((part) => progress.begin([part]));
+  first?.settle('indexedRecords');
   first?.done();
   expect([at(), ledger.indexedRecords]).toEqual([0, 0]);
   second?.done();
@@ -76,7 +77,7 @@ test('in whatever order they end, at each moment the ledger has what lies before
         const count = draw.int(4);
         records.set(offset, count);
         const end = (): void => {
-          for (let n = 0; n < count; n += 1) delivery.settle({}, 'indexedRecords');
+          for (let n = 0; n < count; n += 1) delivery.settle('indexedRecords');
           delivery.done();
         };
         running.push({ offset, end });

@@ -4,11 +4,11 @@ import type { StoredBlock } from '../../ingest/block.ts';
 import type { RendererOptions } from '../../ingest/parse/documents.ts';
 import { endsOfEvents, joinEvents } from '../../ingest/parse/forward-message.ts';
 import { joinDatagrams } from '../../ingest/parse/frames.ts';
-import type { LogRecord } from '../../ingest/record.ts';
 import { Rules } from '../../ingest/rules/rules.ts';
 import { BlockLog, sourceOf } from '../support/block-log.ts';
 import { patience, runs } from '../support/effort.ts';
 import { eventTime, pack } from '../support/forward.ts';
+import { type TestRecord } from '../support/rendered.ts';
 import { noon } from '../support/rendering.ts';
 
 afterEach(() => void vi.useRealTimers());
@@ -76,7 +76,7 @@ const payload: fc.Arbitrary<Bytes> = fc.oneof(
 );
 
 /** What is a function of the spool alone. */
-const fixed = ({ id, sequence, createdAt, timestamp }: LogRecord): unknown => [id, sequence, createdAt, timestamp];
+const fixed = ({ id, sequence, createdAt, timestamp }: TestRecord): unknown => [id, sequence, createdAt, timestamp];
 
 test(
   'from any earlier checkpoint, much later, otherwise configured: the same ids, and none is missing',

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
+import { Bulk } from '../../ingest/bulk.ts';
 import { type Rendered, RenderQueue } from '../../ingest/render-queue.ts';
 
-const part: Rendered = { documents: [], size: 1, counts: {} };
+const part: Rendered = { bulk: Bulk.of([{ id: 'a', json: '{}' }], 0), counts: {} };
 const end = (offset: number): Rendered => {
   const place = { segment: 1, offset };
   return { ...part, end: { after: place, resume: place, unfinished: [] } };

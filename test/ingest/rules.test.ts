@@ -2,7 +2,6 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Block, StoredBlock } from '../../ingest/block.ts';
 import { createRenderer, type Renderer } from '../../ingest/parse/documents.ts';
-import type { LogDocument } from '../../ingest/record.ts';
 import { globMatcher } from '../../ingest/rules/glob.ts';
 import { compilePattern, PatternError } from '../../ingest/rules/pattern.ts';
 import type { RateLimit } from '../../ingest/rules/rate.ts';
@@ -10,6 +9,7 @@ import { builtIns } from '../../ingest/rules/redact.ts';
 import type { Action, Match, Rule } from '../../ingest/rules/rule.ts';
 import { Rules } from '../../ingest/rules/rules.ts';
 import { quiet } from '../support/log.ts';
+import { documentsIn, type RenderedDocument } from '../support/rendered.ts';
 import { noon } from '../support/rendering.ts';
 
 const id = 'ab'.repeat(32);
@@ -29,7 +29,7 @@ function block(lines: string, at = 0): Block {
 interface Rendered {
   readonly renderer: Renderer;
   readonly dropped: number;
-  readonly documents: readonly LogDocument[];
+  readonly documents: readonly RenderedDocument[];
   /** Their JSON. */
   readonly read: readonly Readonly<Record<string, unknown>>[];
   readonly messages: readonly unknown[];
@@ -50,22 +50,22 @@ async function render(
     log: quiet,
   });
   const rendering = renderer.open([]);
-  const documents: LogDocument[] = [];
+  const documents: RenderedDocument[] = [];
   let offset = 64;
   for (const [index, one] of blocks.entries()) {
     const stored: StoredBlock = { ...one, segment: { id: 'cd'.repeat(16), base: noon }, offset: offset + 100 };
     const parts = rendering.documents(stored, { segment: 1, offset }, new AbortController().signal);
     offset += 100 + one.payload.length;
-    if (index >= from) for await (const part of parts) documents.push(...part.map(({ document }) => document));
+    if (index >= from) for await (const part of parts) documents.push(...documentsIn(part));
   }
-  documents.push(...rendering.end().map(({ document }) => document));
+  documents.push(...documentsIn(rendering.end()));
   const read: Record<string, unknown>[] = documents.map(({ json }) => JSON.parse(json));
   return { renderer, dropped: rendering.dropped, documents, read, messages: read.map(({ message }) => message) };
 }
 
-const notes = ({ documents }: Rendered): LogDocument[] =>
+const notes = ({ documents }: Rendered): RenderedDocument[] =>
   documents.filter(({ record }) => record.tags?.includes('dropped') === true);
-const kept = ({ documents }: Rendered): LogDocument[] =>
+const kept = ({ documents }: Rendered): RenderedDocument[] =>
   documents.filter(({ record }) => record.tags?.includes('dropped') !== true);
 
 test.each<[match: Match, holds: boolean]>([
@@ -143,7 +143,7 @@ describe('what is dropped', () => {
     block(line('stay 4'), 130),
   ];
   const rules = [rule(drop, { contains: 'drop' }, 'noise')];
-  const summary = (document: LogDocument): unknown => [
+  const summary = (document: RenderedDocument): unknown => [
     document.record.container?.id,
     document.record.fields,
     document.record.message,

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { Bulk } from '../../ingest/bulk.ts';
 import { largestDelivery } from '../../ingest/render-queue.ts';
 import { type Renderer, Shipper } from '../../ingest/shipper.ts';
 import type { Outcome } from '../../ingest/sinks/sink.ts';
@@ -20,7 +21,7 @@ async function filled(
 test('what a sink rejects goes to the dead letters with its reason, and all else is delivered', async () => {
   const { spool } = await filled(10);
   const sink = new MemorySink();
-  sink.judge = ({ record }) => (record.message === '3' ? { status: 'rejected', reason: 'no date' } : undefined);
+  sink.judge = (message) => (message === '3' ? { status: 'rejected', reason: 'no date' } : undefined);
   await drain(spool, shipper(sink));
   expect(sink.messages).toEqual(['0', '1', '2', '4', '5', '6', '7', '8', '9']);
   expect(sink.letters).toEqual([{ id: expect.any(String), reason: 'no date', document: '"3"' }]);
@@ -49,7 +50,7 @@ test('a block that is delivered in parts is settled as a whole, and what was del
   await spool.append(block(source('a'), '1\n'));
   const sink = new MemorySink();
   const ended = new AbortController();
-  sink.judge = ({ record: { message } }) => {
+  sink.judge = (message) => {
     if (message !== 'e' || ended.signal.aborted) return undefined;
     ended.abort();
     throw new SinkError('unavailable', 'away');
@@ -66,7 +67,7 @@ test('items that a sink cannot take now are sent again, alone, until it takes th
   const { spool } = await filled(20);
   const sink = new MemorySink();
   const asked = new Map<string, number>();
-  sink.judge = ({ record: { message } }) => {
+  sink.judge = (message) => {
     const times = (asked.get(message) ?? 0) + 1;
     asked.set(message, times);
     return Number(message) % 5 === 0 && times < 4 ? { status: 'retry', reason: '429' } : undefined;
@@ -121,21 +122,25 @@ test('a sink that takes no item is in trouble since its first refusal, and that 
   ]);
 });
 
-/** Documents that each make a delivery by themselves, so that several are under way at once. */
+/** Counts as a whole delivery. */
+class HeavyBulk extends Bulk {
+  override readonly size = largestDelivery;
+}
+
+/** Documents that make a delivery by themselves, so that several are under way at once. */
 const heavy: Renderer = {
   open(unfinished) {
     const rendering = lines.open(unfinished);
     return {
       ...rendering,
       async *documents(block, at, signal) {
-        for await (const part of rendering.documents(block, at, signal)) {
-          yield part.map(({ document }) => ({ document: { ...document, json: document.json + padding } }));
+        for await (const { pieces, records, oldest } of rendering.documents(block, at, signal)) {
+          yield new HeavyBulk(pieces, records, oldest);
         }
       },
     };
   },
 };
-const padding = ' '.repeat(largestDelivery);
 
 test.each([
   ['small', lines, 1],
@@ -155,7 +160,7 @@ test.each([
         shippers.push(made);
         return made;
       };
-      sink.judge = ({ record: { message } }): Outcome | undefined => {
+      sink.judge = (message): Outcome | undefined => {
         most = Math.max(most, ...shippers.map(({ counts }) => counts.underWay));
         if (draw.chance(0.05)) throw new SinkError('unavailable', 'away');
         if (Number(message) % 17 === 0) {

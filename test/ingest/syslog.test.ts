@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { parseSyslog, readAgain } from '../../ingest/parse/syslog.ts';
+import { findStamp, parseSyslog, readAgain } from '../../ingest/parse/syslog.ts';
 
 const bsd = 'Aug  3 10:00:00';
 const iso = '2026-08-03T10:00:00+02:00';
@@ -344,7 +344,8 @@ test('a line read with the header of another is read as if alone', () => {
     expect(last.around, head).toBeDefined();
     fc.assert(
       fc.property(lines, (text) => {
-        const { around: _, ...again } = { ...last, ...readAgain(head + text, last) };
+        const place = { source: `<before>${head}${text}\nafter`, start: 8, end: 8 + head.length + text.length };
+        const { around: _, ...again } = { ...last, ...readAgain(place, last, findStamp(place)) };
         const { around: _also, ...alone } = parseSyslog(head + text);
         expect(again).toEqual(alone);
       }),

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { analysis, words } from '../../ingest/query/words.ts';
 import { readClocks } from '../../ingest/sinks/elasticsearch-clocks.ts';
 import { openElasticsearch, type ElasticsearchOptions } from '../../ingest/sinks/elasticsearch.ts';
-import { document, noon } from '../support/documents.ts';
+import { bulkOf, document, noon } from '../support/documents.ts';
 import { quiet } from '../support/log.ts';
 import { sinkContract, type SinkUnderTest } from '../support/sink-contract.ts';
 import { startCutting } from './support/cutting-proxy.ts';
@@ -68,7 +68,7 @@ test('every code point is cut and folded as the embedded store does it, but for 
 
 test('the stream is a data stream under shiplog’s template, with its types and its retention', async () => {
   await using under = await open({ retention: 30 * 86_400_000 });
-  await under.sink.deliver([document({ id: 'a', time: noon })], forever);
+  await under.sink.deliver(bulkOf([document({ id: 'a', time: noon })]), forever);
   const resolved = await client.indices.resolveIndex({ name: under.stream });
   expect(resolved.data_streams.map(({ name }) => name)).toEqual([under.stream]);
   const template = await client.indices.getIndexTemplate({ name: `shiplog-${under.stream}` });
@@ -105,40 +105,44 @@ test('documents that are to blame are rejected one by one, and the rest of their
       fields: { fields: { long: 'x'.repeat(40_000) }, unknown: { deep: [1, {}] } },
     }),
   ];
-  const outcomes = await under.sink.deliver(documents, forever);
+  const outcomes = await under.sink.deliver(bulkOf(documents), forever);
   expect(outcomes.map(({ status }) => status)).toEqual(['indexed', ...wrong.map(() => 'rejected'), 'indexed']);
 });
 
 test('a block on the index means again later, for each document', async () => {
   await using under = await open();
-  await under.sink.deliver([document({ id: 'a', time: noon })], forever);
+  await under.sink.deliver(bulkOf([document({ id: 'a', time: noon })]), forever);
   const block = (on: boolean): Promise<unknown> =>
     client.indices.putSettings({ index: under.stream, settings: { 'index.blocks.write': on } });
   await block(true);
-  const [outcome] = await under.sink.deliver([document({ id: 'b', time: noon })], forever);
+  const [outcome] = await under.sink.deliver(bulkOf([document({ id: 'b', time: noon })]), forever);
   expect(outcome).toMatchObject({ status: 'retry', reason: expect.stringContaining('cluster_block_exception') });
   await block(false);
-  expect(await under.sink.deliver([document({ id: 'b', time: noon })], forever)).toEqual([{ status: 'indexed' }]);
+  expect(await under.sink.deliver(bulkOf([document({ id: 'b', time: noon })]), forever)).toEqual([
+    { status: 'indexed' },
+  ]);
 });
 
 test('while a shard is red its documents are to be sent again, and are stored once it is there', async () => {
   await using under = await open();
-  await under.sink.deliver([document({ id: 'a', time: noon })], forever);
+  await under.sink.deliver(bulkOf([document({ id: 'a', time: noon })]), forever);
   const custom = `logs-${under.stream.split('-')[1]}@custom`;
   const settings = { 'index.routing.allocation.require._name': 'nowhere' };
   await client.cluster.putComponentTemplate({ name: custom, template: { settings } });
   await client.indices.rollover({ alias: under.stream, wait_for_active_shards: 0 });
-  const [outcome] = await under.sink.deliver([document({ id: 'b', time: noon })], forever);
+  const [outcome] = await under.sink.deliver(bulkOf([document({ id: 'b', time: noon })]), forever);
   expect(outcome).toMatchObject({ status: 'retry', reason: expect.stringContaining('unavailable_shards_exception') });
   const free = { 'index.routing.allocation.require._name': null };
   await client.indices.putSettings({ index: under.stream, settings: free });
   await client.cluster.health({ index: under.stream, wait_for_status: 'yellow' });
-  expect(await under.sink.deliver([document({ id: 'b', time: noon })], forever)).toEqual([{ status: 'indexed' }]);
+  expect(await under.sink.deliver(bulkOf([document({ id: 'b', time: noon })]), forever)).toEqual([
+    { status: 'indexed' },
+  ]);
 });
 
 test('the stream is in LogsDB mode where the server has it', async () => {
   await using under = await open();
-  await under.sink.deliver([document({ id: 'a', time: noon })], forever);
+  await under.sink.deliver(bulkOf([document({ id: 'a', time: noon })]), forever);
   const settings = await client.indices.getSettings({ index: under.stream, flat_settings: true });
   expect(Object.values(settings).map(({ settings }) => settings?.['index.mode'])).toEqual(['logsdb']);
 });
@@ -153,12 +157,12 @@ test('a bulk whose answer was lost before a rollover leaves each record there on
     log: quiet,
   });
   const documents = (...ids: string[]) => ids.map((id) => document({ id, time: noon }));
-  await through.deliver(documents('a'), forever);
+  await through.deliver(bulkOf(documents('a')), forever);
   proxy.cutting = true;
-  await expect(through.deliver(documents('b', 'c'), forever)).rejects.toMatchObject({ code: 'unavailable' });
+  await expect(through.deliver(bulkOf(documents('b', 'c')), forever)).rejects.toMatchObject({ code: 'unavailable' });
   proxy.cutting = false;
   await client.indices.rollover({ alias: under.stream });
-  expect(await through.deliver(documents('b', 'c', 'd'), forever)).toEqual(
+  expect(await through.deliver(bulkOf(documents('b', 'c', 'd')), forever)).toEqual(
     ['b', 'c', 'd'].map(() => ({ status: 'indexed' })),
   );
   await proxy[Symbol.asyncDispose]();
@@ -169,7 +173,7 @@ test('a bulk whose answer was lost before a rollover leaves each record there on
   expect(through.possibleDuplicates).toBe(0);
   // Another life does not know what this one sent.
   await client.indices.rollover({ alias: under.stream });
-  expect(await under.sink.deliver(documents('d'), forever)).toEqual([{ status: 'indexed' }]);
+  expect(await under.sink.deliver(bulkOf(documents('d')), forever)).toEqual([{ status: 'indexed' }]);
   await under.settled();
   expect((await client.count({ index: under.stream })).count).toBe(4);
 });
@@ -180,8 +184,8 @@ test('a template that is gone is put again', async () => {
   await expect.poll(() => client.indices.existsIndexTemplate({ name: `shiplog-${under.stream}` })).toBe(true);
   await client.indices.deleteIndexTemplate({ name: `shiplog-${under.stream}` });
   const one = [document({ id: 'a', time: noon })];
-  await expect(under.sink.deliver(one, forever)).rejects.toMatchObject({ code: 'refused' });
-  expect(await under.sink.deliver(one, forever)).toEqual([{ status: 'indexed' }]);
+  await expect(under.sink.deliver(bulkOf(one), forever)).rejects.toMatchObject({ code: 'refused' });
+  expect(await under.sink.deliver(bulkOf(one), forever)).toEqual([{ status: 'indexed' }]);
 });
 
 test('the clock of each node can be read', async () => {
@@ -212,7 +216,7 @@ describe('under strain', () => {
     await using under = await open({ nodes: [small.url], auth });
     const sizes = [30_000, 30_000, 200_000, 30_000, 30_000, 30_000];
     const documents = sizes.map((size, index) => document({ id: `${index}`, time: noon, message: text(size) }));
-    const outcomes = await under.sink.deliver(documents, forever);
+    const outcomes = await under.sink.deliver(bulkOf(documents), forever);
     expect(outcomes.map(({ status }) => status)).toEqual([
       'indexed',
       'indexed',
@@ -230,7 +234,7 @@ describe('under strain', () => {
     );
     const strained: unknown[] = [];
     for (let round = 0; round < 50 && waiting.length > 0; round += 1) {
-      const attempts = await Promise.allSettled(waiting.map((one) => under.sink.deliver([one], forever)));
+      const attempts = await Promise.allSettled(waiting.map((one) => under.sink.deliver(bulkOf([one]), forever)));
       const left = attempts.map((attempt) => {
         if (attempt.status === 'rejected') expect(attempt.reason).toMatchObject({ code: 'unavailable' });
         else if (attempt.value[0]?.status !== 'retry') return false;
@@ -245,7 +249,7 @@ describe('under strain', () => {
   test('wrong credentials are refused with what to do, right ones and API keys are let in', async () => {
     const one = [document({ id: 'a', time: noon })];
     await using wrong = await open({ nodes: [small.url], auth: { username: 'elastic', password: 'wrong' } });
-    await expect(wrong.sink.deliver(one, forever)).rejects.toMatchObject({
+    await expect(wrong.sink.deliver(bulkOf(one), forever)).rejects.toMatchObject({
       code: 'refused',
       message: expect.stringMatching(/401.*Check the user and password/),
     });
@@ -256,9 +260,9 @@ describe('under strain', () => {
       role_descriptors: { reader: { cluster: ['monitor'], indices: [{ names: ['logs-*'], privileges: ['read'] }] } },
     });
     await using keyed = await open({ nodes: [small.url], auth: { apiKey: key.encoded } });
-    expect(await keyed.sink.deliver(one, forever)).toEqual([{ status: 'indexed' }]);
+    expect(await keyed.sink.deliver(bulkOf(one), forever)).toEqual([{ status: 'indexed' }]);
     await using reading = await open({ nodes: [small.url], auth: { apiKey: reader.encoded } });
-    await expect(reading.sink.deliver(one, forever)).rejects.toMatchObject({
+    await expect(reading.sink.deliver(bulkOf(one), forever)).rejects.toMatchObject({
       code: 'refused',
       message: expect.stringMatching(/POST \/_security\/api_key .*manage_index_templates/),
     });
@@ -271,12 +275,12 @@ describe('under strain', () => {
     await using keyed = await open({ nodes: [small.url], auth: { apiKey: key.encoded } });
     const [one, two] = ['a', 'b'].map((id) => document({ id, time: noon }));
     if (one === undefined || two === undefined) throw new Error('no documents');
-    await keyed.sink.deliver([one], forever);
+    await keyed.sink.deliver(bulkOf([one]), forever);
     await admin.security.invalidateApiKey({ ids: [key.id] });
     const refused = { code: 'refused', message: expect.stringMatching(/401.*API key/) };
-    await expect(keyed.sink.deliver([one, two], forever)).rejects.toMatchObject(refused);
+    await expect(keyed.sink.deliver(bulkOf([one, two]), forever)).rejects.toMatchObject(refused);
     await using next = await open({ nodes: [small.url], auth, dataset: keyed.stream.split('-')[1] ?? '' });
-    const outcomes = await next.sink.deliver([one, two], forever);
+    const outcomes = await next.sink.deliver(bulkOf([one, two]), forever);
     expect(outcomes.map(({ status }) => status)).toEqual(['duplicate', 'indexed']);
     await admin.close();
   });
@@ -284,7 +288,7 @@ describe('under strain', () => {
   test('the key that the advice names is enough; where an administrator put the templates, less is', async () => {
     const admin = new Client({ node: small.url, auth });
     await using first = await open({ nodes: [small.url], auth });
-    await first.sink.deliver([document({ id: 'a', time: noon })], forever);
+    await first.sink.deliver(bulkOf([document({ id: 'a', time: noon })]), forever);
     const key = async (cluster: string[]): Promise<{ apiKey: string }> => {
       const privileges = [
         'auto_configure',
@@ -299,23 +303,30 @@ describe('under strain', () => {
     };
     const enough = await key(['monitor', 'manage_index_templates']);
     await using full = await open({ nodes: [small.url], auth: enough, retention: 86_400_000 });
-    expect(await full.sink.deliver([document({ id: 'b', time: noon })], forever)).toEqual([{ status: 'indexed' }]);
+    expect(await full.sink.deliver(bulkOf([document({ id: 'b', time: noon })]), forever)).toEqual([
+      { status: 'indexed' },
+    ]);
     const dataset = first.stream.split('-')[1] ?? '';
     await using less = await open({ nodes: [small.url], auth: await key(['monitor']), dataset });
-    expect(await less.sink.deliver([document({ id: 'c', time: noon })], forever)).toEqual([{ status: 'indexed' }]);
+    expect(await less.sink.deliver(bulkOf([document({ id: 'c', time: noon })]), forever)).toEqual([
+      { status: 'indexed' },
+    ]);
     await admin.close();
   });
 });
 
 test('away means unavailable; once it is back, what was stored is a duplicate and the rest is stored', async () => {
   await using under = await open();
-  await under.sink.deliver([document({ id: 'a', time: noon })], forever);
+  await under.sink.deliver(bulkOf([document({ id: 'a', time: noon })]), forever);
   await server.kill();
   const both = ['a', 'b'].map((id) => document({ id, time: noon }));
-  await expect(under.sink.deliver(both, forever)).rejects.toMatchObject({ name: 'SinkError', code: 'unavailable' });
+  await expect(under.sink.deliver(bulkOf(both), forever)).rejects.toMatchObject({
+    name: 'SinkError',
+    code: 'unavailable',
+  });
   await expect(under.sink.search({ limit: 1 }, forever)).rejects.toMatchObject({ code: 'unavailable' });
   await server.start();
-  const outcomes = await under.sink.deliver(both, forever);
+  const outcomes = await under.sink.deliver(bulkOf(both), forever);
   expect(outcomes.map(({ status }) => status)).toEqual(['duplicate', 'indexed']);
   await under.settled();
   expect((await under.sink.search({ limit: 10 }, forever)).records).toHaveLength(2);

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { openElasticsearch } from '../../ingest/sinks/elasticsearch.ts';
 import { errorLevels, kibanaObjects, searchColumns } from '../../src/kibana/objects.ts';
-import { document, noon, type Sketch } from '../support/documents.ts';
+import { bulkOf, document, noon, type Sketch } from '../support/documents.ts';
 import { quiet } from '../support/log.ts';
 import { type Elasticsearch, startElasticsearch } from './support/elasticsearch.ts';
 
@@ -21,7 +21,7 @@ let server: Elasticsearch;
 beforeAll(async () => {
   server = await startElasticsearch();
   await using sink = openElasticsearch({ nodes: [server.url], ...stream, log: quiet });
-  const outcomes = await sink.deliver(lines().map(document), new AbortController().signal);
+  const outcomes = await sink.deliver(bulkOf(lines().map(document)), new AbortController().signal);
   expect(new Set(outcomes.map(({ status }) => status))).toEqual(new Set(['indexed']));
   await ask('POST', `/${dataView.title}/_refresh`);
 });

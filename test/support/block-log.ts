@@ -1,9 +1,9 @@
 import type { Source, StoredBlock } from '../../ingest/block.ts';
 import { createRenderer, type Renderer, type RendererOptions } from '../../ingest/parse/documents.ts';
-import type { LogRecord } from '../../ingest/record.ts';
 import type { Unfinished } from '../../ingest/spool/checkpoint.ts';
 import type { Position } from '../../ingest/spool/reader.ts';
 import { quiet } from './log.ts';
+import { documentsIn, type TestRecord } from './rendered.ts';
 import { noon } from './rendering.ts';
 
 const forever = new AbortController().signal;
@@ -67,19 +67,19 @@ export class BlockLog {
     from = 0,
     unfinished: readonly Unfinished[] = [],
     options: Partial<RendererOptions> = {},
-  ): Promise<{ records: LogRecord[]; ends: End[] }> {
+  ): Promise<{ records: TestRecord[]; ends: End[] }> {
     const rendering = rendererOf(options).open(unfinished);
-    const records: LogRecord[] = [];
+    const records: TestRecord[] = [];
     const ends: End[] = [];
     for (const { block, at, after } of this.blocks.slice(from)) {
       for await (const some of rendering.documents(block, at, forever)) {
-        records.push(...some.map(({ document }) => document.record));
+        records.push(...documentsIn(some).map(({ record }) => record));
       }
       const { since = after } = rendering;
       const resume = this.blocks.filter((one) => one.at.offset < since.offset).length;
       ends.push({ resume, found: records.length, unfinished: JSON.parse(JSON.stringify(rendering.unfinished)) });
     }
-    records.push(...rendering.end().map(({ document }) => document.record));
+    records.push(...documentsIn(rendering.end()).map(({ record }) => record));
     return { records, ends };
   }
 

@@ -1,4 +1,4 @@
-import type { LogDocument } from '../../ingest/record.ts';
+import { Bulk, type SinkDocument } from '../../ingest/bulk.ts';
 
 /** What a test says of a document. `time` in ms since 1970; `fields` are merged into the document. */
 export interface Sketch {
@@ -12,7 +12,17 @@ export interface Sketch {
 }
 
 /** A document ready for a sink. */
-export function document(sketch: Sketch): LogDocument {
+export interface TestDocument extends SinkDocument {
+  /** µs since 1970. */
+  readonly createdAt: number;
+}
+
+/** What is delivered together. */
+export function bulkOf(documents: readonly TestDocument[]): Bulk {
+  return Bulk.of(documents, Math.min(...documents.map(({ createdAt }) => createdAt)));
+}
+
+export function document(sketch: Sketch): TestDocument {
   const { id, time, sequence = 0, message = 'a line', fields = {}, createdAt = time } = sketch;
   const json = {
     '@timestamp': new Date(time).toISOString(),
@@ -20,18 +30,7 @@ export function document(sketch: Sketch): LogDocument {
     event: { created: new Date(createdAt).toISOString(), sequence },
     ...fields,
   };
-  return {
-    record: {
-      id,
-      sequence,
-      timestamp: time * 1000,
-      createdAt: createdAt * 1000,
-      message,
-      host: 'node',
-      cluster: 'test',
-    },
-    json: JSON.stringify({ host: { name: 'node' }, ...json }),
-  };
+  return { id, createdAt: createdAt * 1000, json: JSON.stringify({ host: { name: 'node' }, ...json }) };
 }
 
 /** The time of most tests' documents, in ms since 1970. */

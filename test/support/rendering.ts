@@ -25,10 +25,10 @@ export async function documentsOf(blocks: readonly Block[], facts?: ImageFacts):
   for (const block of blocks) {
     const stored: StoredBlock = { ...block, segment: { id: 'ab'.repeat(16), base: noon }, offset: offset + 100 };
     const parts = rendering.documents(stored, { segment: 1, offset }, new AbortController().signal);
-    for await (const some of parts) found.push(...some.map(({ document }) => JSON.parse(document.json)));
+    for await (const some of parts) found.push(...Array.from(some, ({ json }) => JSON.parse(json)));
     offset += 100 + block.payload.length;
   }
-  found.push(...rendering.end().map(({ document }) => JSON.parse(document.json)));
+  found.push(...Array.from(rendering.end(), ({ json }) => JSON.parse(json)));
   return found;
 }
 

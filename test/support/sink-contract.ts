@@ -5,9 +5,8 @@ import { CursorError } from '../../ingest/query/cursor.ts';
 import { parseQuery } from '../../ingest/query/parse.ts';
 import type { SearchRequest } from '../../ingest/query/search.ts';
 import { indexText, words } from '../../ingest/query/words.ts';
-import type { LogDocument } from '../../ingest/record.ts';
 import type { Sink } from '../../ingest/sinks/sink.ts';
-import { document, noon, type Sketch } from './documents.ts';
+import { bulkOf, document, noon, type Sketch, type TestDocument } from './documents.ts';
 import { evaluate } from './evaluate-query.ts';
 import { random, type Random } from './random.ts';
 
@@ -42,7 +41,7 @@ export function sinkContract(open: () => Promise<SinkUnderTest>): void {
     await using under = await open();
     await store(under, [{ id: 'a', time: noon, message: 'first' }]);
     const again = ['a', 'b', 'b'].map((id) => document({ id, time: noon, message: 'second' }));
-    const outcomes = await under.sink.deliver(again, forever);
+    const outcomes = await under.sink.deliver(bulkOf(again), forever);
     expect(outcomes.map(({ status }) => status)).toEqual(['duplicate', 'indexed', 'duplicate']);
     await under.settled();
     expect(await messages(under, { limit: 10 })).toEqual(expect.arrayContaining(['first', 'second']));
@@ -106,7 +105,7 @@ export function sinkContract(open: () => Promise<SinkUnderTest>): void {
       message: index % 2 === 0 ? `even ${index}` : `odd ${index}`,
     }));
     for (let at = 0; at < sketches.length; at += 4000) {
-      await under.sink.deliver(sketches.slice(at, at + 4000).map(document), forever);
+      await under.sink.deliver(bulkOf(sketches.slice(at, at + 4000).map(document)), forever);
     }
     await under.settled();
     const all = sketches.map(({ message }) => message).toReversed();
@@ -285,9 +284,9 @@ function arriving(ingested: number, sketches: readonly Sketch[]): Sketch[] {
 }
 
 /** Delivers, expects that all was new, and waits until it can be found. */
-async function store(under: SinkUnderTest, sketches: readonly Sketch[]): Promise<LogDocument[]> {
+async function store(under: SinkUnderTest, sketches: readonly Sketch[]): Promise<TestDocument[]> {
   const documents = sketches.map(document);
-  const outcomes = await under.sink.deliver(documents, forever);
+  const outcomes = await under.sink.deliver(bulkOf(documents), forever);
   expect(outcomes).toEqual(documents.map(() => ({ status: 'indexed' })));
   await under.settled();
   return documents;

@@ -1,7 +1,7 @@
 import type { Log } from '../../ingest/log.ts';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Block, Source, StoredBlock } from '../../ingest/block.ts';
-import type { LogDocument } from '../../ingest/record.ts';
+import { Bulk } from '../../ingest/bulk.ts';
 import { type Renderer, Shipper } from '../../ingest/shipper.ts';
 import type { DeadLetter } from '../../ingest/sinks/dead-letter-lines.ts';
 import type { Outcome, Sink } from '../../ingest/sinks/sink.ts';
@@ -82,15 +82,16 @@ export class MemorySink implements Pick<Sink, 'deliver' | 'mostDeliveries'> {
   readonly mostDeliveries: number = 8;
   readonly found = new Map<string, string>();
   readonly letters: DeadLetter[] = [];
-  /** Says what becomes of a document; undefined: it is indexed. It may throw. */
-  judge: (document: LogDocument) => Outcome | undefined = () => undefined;
+  /** Says what becomes of the document of a message; undefined: it is indexed. It may throw. */
+  judge: (message: string) => Outcome | undefined = () => undefined;
 
-  async deliver(documents: readonly LogDocument[]): Promise<Outcome[]> {
+  async deliver(bulk: Bulk): Promise<Outcome[]> {
     await Promise.resolve();
-    return documents.map((document): Outcome => {
-      const judged = this.judge(document);
+    return Array.from(bulk, ({ id, json }): Outcome => {
+      const said: string | { readonly message: string } = JSON.parse(json.trimEnd());
+      const message = typeof said === 'string' ? said : said.message;
+      const judged = this.judge(message);
       if (judged !== undefined) return judged;
-      const { id, message } = document.record;
       if (this.found.has(id)) return { status: 'duplicate' };
       this.found.set(id, message);
       return { status: 'indexed' };
@@ -114,25 +115,22 @@ export const lines: Renderer = {
     documents: linesOf,
     dropped: 0,
     held: { lines: 0, bytes: 0 },
-    end: () => [],
+    end: () => Bulk.join([]),
     since: undefined,
     unfinished: [],
     waitsBefore: () => false,
   }),
 };
 
-async function* linesOf(block: StoredBlock): AsyncGenerator<{ document: LogDocument }[], void, undefined> {
+async function* linesOf(block: StoredBlock): AsyncGenerator<Bulk, void, undefined> {
   await Promise.resolve();
-  const documents: { document: LogDocument }[] = [];
+  const documents: { id: string; json: string }[] = [];
   let offset = block.offset;
   for (const line of Buffer.from(block.payload).toString('latin1').split('\n').slice(0, -1)) {
-    const id = `${block.segment.id}-${offset}`;
-    const sequence = block.segment.base + offset;
-    const common = { timestamp: block.arrivedAt, createdAt: block.arrivedAt, host: 'h', cluster: 'c' };
-    documents.push({ document: { record: { id, sequence, message: line, ...common }, json: JSON.stringify(line) } });
+    documents.push({ id: `${block.segment.id}-${offset}`, json: JSON.stringify(line) });
     offset += line.length + 1;
   }
-  for (let at = 0; at < documents.length; at += 2) yield documents.slice(at, at + 2);
+  for (let at = 0; at < documents.length; at += 2) yield Bulk.of(documents.slice(at, at + 2), block.arrivedAt);
 }
 
 export function shipper(sink: MemorySink): Shipper {
