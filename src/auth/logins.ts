@@ -1,4 +1,4 @@
-import { createHmac, randomBytes } from 'node:crypto';
+import { hash as hashOnce, randomBytes } from 'node:crypto';
 import type { Comparer } from './comparer.ts';
 import { costOf, type Users } from './htpasswd.ts';
 import { Throttle } from './throttle.ts';
@@ -39,7 +39,7 @@ export class Logins {
   readonly #throttle: Throttle;
   readonly #now: () => number;
   /** Of this process alone: what is remembered is of no use to anyone else. */
-  readonly #key = randomBytes(32);
+  readonly #key = randomBytes(32).toString('hex');
   readonly #verified = new Map<string, Judged>();
   readonly #refused = new Map<string, Judged>();
   readonly #running = new Map<string, Promise<Verdict>>();
@@ -53,7 +53,8 @@ export class Logins {
 
   /** Judges a log-in from an address. Equal ones at the same time share one comparison. */
   async verify(user: string, password: string, address: string): Promise<Verdict> {
-    const token = createHmac('sha256', this.#key).update(`${user.length}:${user}:${password}`).digest('base64');
+    // Nobody sees it, so that it need not be an HMAC, which takes three times as long.
+    const token = hashOnce('sha256', `${this.#key}${user.length}:${user}:${password}`, 'base64');
     if (this.#isVerified(token, user)) return { status: 'accepted' };
     const place = `${token} ${address}`;
     const running = this.#running.get(place);

@@ -7,6 +7,9 @@ export const [KiB, MiB] = [1024, 1024 * 1024] as const;
 /** Measured rounds of a load. */
 export const rounds = 3;
 
+/** How long requests are sent ahead of the measured rounds, in s: what compiles as it runs is measured as it runs. */
+const warmUp = 3;
+
 /** What a load does: `prepare` ahead of the first round, whose result each round is given. */
 interface Work<T> {
   prepare(this: void, registry: Registry): Promise<T>;
@@ -105,8 +108,9 @@ export function asking(
     contestants: contestants(
       {
         prepare: async (registry) => how.requests(await how.prepare?.(registry)).join('\n'),
-        async round({ url }, input) {
-          const done = await load('requests', { url, 'at-once': atOnce, count }, input);
+        async round({ url }, input, number) {
+          const seconds = number === 0 ? warmUp : 1;
+          const done = await load('requests', { url, 'at-once': atOnce, count, seconds }, input);
           return unit === 'MB/s' ? megabytes(done) : perSecond(done);
         },
       },
