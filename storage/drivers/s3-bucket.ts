@@ -1,38 +1,16 @@
-import { Readable } from 'node:stream';
-import {
-  GetObjectCommand,
-  type PutObjectCommandInput,
-  type S3,
-  type ServerSideEncryption,
-  type StorageClass,
-} from '@aws-sdk/client-s3';
+import { crc32 } from 'node:zlib';
+import { GetObjectCommand, type S3, type ServerSideEncryption, type StorageClass } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
-import type { Entry } from '../driver.ts';
-import { openClient, type S3Options } from './s3-client.ts';
+import type { Entry, Span } from '../driver.ts';
+import { checksumHeader, type Described, describe, openAnswer, type OpenObject, whole } from './s3-answer.ts';
+import { type Agents, openAgents, openClient, type S3Options } from './s3-client.ts';
 import { asS3Error, isAbsent, isNotFound, isRefused, S3Error } from './s3-errors.ts';
+import { type ObjectRequest, openWire, type S3Wire } from './s3-wire.ts';
 
 /** An object that is listed. */
 export interface Listed {
   readonly key: string;
   readonly size: number;
-  /** When it was written, in ms. */
-  readonly modified: number;
-}
-
-/** An object's bytes as they come; whoever does not read them to the end must destroy them. */
-export interface OpenObject {
-  /** Of the whole object. */
-  readonly size: number;
-  readonly body: Readable;
-  readonly etag: string;
-  /** When it was written, in ms. */
-  readonly modified: number;
-}
-
-/** An object as a HEAD tells of it. */
-export interface Described {
-  readonly size: number;
-  readonly etag: string;
   /** When it was written, in ms. */
   readonly modified: number;
 }
@@ -60,13 +38,17 @@ export class S3Bucket implements Disposable {
   readonly encryption: { ServerSideEncryption?: ServerSideEncryption; SSEKMSKeyId?: string };
   /** Of a blob's write. */
   readonly storageClass: { StorageClass?: StorageClass };
+  readonly #wire: S3Wire;
+  readonly #agents: Agents;
   /** For what is read as fast as others take it. */
-  readonly #reader: S3;
+  readonly #readers: Agents;
   readonly #prefix: string;
 
-  constructor(options: S3Options) {
-    this.s3 = openClient(options, mostRequests);
-    this.#reader = openClient(options, Infinity);
+  private constructor(options: S3Options, parts: { s3: S3; wire: S3Wire; agents: Agents }) {
+    this.s3 = parts.s3;
+    this.#wire = parts.wire;
+    this.#agents = parts.agents;
+    this.#readers = openAgents(options, Infinity);
     this.name = options.bucket;
     const { encryption, kmsKeyId, storageClass, prefix = '' } = options;
     this.encryption = {
@@ -76,6 +58,20 @@ export class S3Bucket implements Disposable {
     this.storageClass = storageClass === undefined ? {} : { StorageClass: storageClass };
     const folder = prefix.replace(/^\/+|\/+$/g, '');
     this.#prefix = folder === '' ? '' : `${folder}/`;
+  }
+
+  /** @throws what the SDK says, where the bucket is not there or may not be used */
+  static async open(options: S3Options): Promise<S3Bucket> {
+    const agents = openAgents(options, mostRequests);
+    const s3 = openClient(options, agents);
+    try {
+      // Unlike that of HeadBucket, a failure has a body, which says why.
+      await s3.listObjectsV2({ Bucket: options.bucket, MaxKeys: 1 });
+      return new S3Bucket(options, { s3, wire: await openWire(s3, options), agents });
+    } catch (error) {
+      s3.destroy();
+      throw error;
+    }
   }
 
   /** Where a key lies, for a call. */
@@ -100,27 +96,25 @@ export class S3Bucket implements Disposable {
 
   async stat(key: string): Promise<Described | undefined> {
     try {
-      const answer = await this.s3.headObject(this.at(key));
-      const { ContentLength: size = 0, ETag: etag = '', LastModified: modified } = answer;
-      return { size, etag, modified: modified?.getTime() ?? 0 };
+      return describe(await this.#wire.ask({ method: 'HEAD', key: this.#prefix + key }, this.#agents));
     } catch (error) {
       if (!isNotFound(error)) throw asS3Error('HeadObject', error);
     }
     // A HEAD's answer has no body to say whether it was the key that is not there, or the bucket.
-    const found = await this.#open(this.s3, key);
-    found?.body.destroy();
-    return found && { size: found.size, etag: found.etag, modified: found.modified };
+    const found = await this.#open(this.#agents, key);
+    found?.destroy();
+    return found;
   }
 
-  /** All bytes, or those of a span which lies in the object. The SDK checks all of them against S3's checksum. */
-  open(key: string, span?: { start: number; end: number }): Promise<OpenObject | undefined> {
-    return this.#open(this.#reader, key, span);
+  /** All bytes, which are checked against S3's checksum, or those of a span which lies in the object. */
+  open(key: string, span?: Span): Promise<OpenObject | undefined> {
+    return this.#open(this.#readers, key, span);
   }
 
   /** A small object as a whole. Undefined: it is not there, or holds more than `limit` bytes. */
   async get(key: string, limit: number): Promise<(Described & { readonly bytes: Uint8Array }) | undefined> {
     for (let attempt = 1; ; attempt += 1) {
-      const found = await this.#open(this.s3, key);
+      const found = await this.#open(this.#agents, key);
       try {
         if (found === undefined || found.size > limit) return undefined;
         const pieces: Uint8Array[] = [];
@@ -130,7 +124,7 @@ export class S3Bucket implements Disposable {
       } catch (error) {
         if (attempt === 3) throw asS3Error('GetObject', error);
       } finally {
-        found?.body.destroy();
+        found?.destroy();
       }
     }
   }
@@ -141,21 +135,39 @@ export class S3Bucket implements Disposable {
     bytes: Uint8Array,
     { condition, blob = false }: { condition?: Condition; blob?: boolean } = {},
   ): Promise<string | undefined> {
-    const input: PutObjectCommandInput = {
-      ...this.at(key),
-      ...this.encryption,
-      ...(blob && this.storageClass),
-      Body: bytes,
-      ContentType: contentType,
-      ...(condition === 'absent' && { IfNoneMatch: '*' }),
-      ...(condition !== undefined && condition !== 'absent' && { IfMatch: condition.etag }),
+    const { ServerSideEncryption: encryption, SSEKMSKeyId: kmsKey } = this.encryption;
+    const { StorageClass: storageClass } = this.storageClass;
+    const headers = {
+      'content-type': contentType,
+      ...(encryption !== undefined && { 'x-amz-server-side-encryption': encryption }),
+      ...(kmsKey !== undefined && { 'x-amz-server-side-encryption-aws-kms-key-id': kmsKey }),
+      ...(blob && storageClass !== undefined && { 'x-amz-storage-class': storageClass }),
+      ...(condition === 'absent' && { 'if-none-match': '*' }),
+      ...(condition !== undefined && condition !== 'absent' && { 'if-match': condition.etag }),
     };
     try {
-      return (await this.s3.putObject(input)).ETag ?? '';
+      return (await this.write(key, bytes, { headers })).etag;
     } catch (error) {
       if (condition !== undefined && isRefused(error)) return undefined;
       throw asS3Error('PutObject', error);
     }
+  }
+
+  /** Sends bytes with their checksum. @returns their etag, and the checksum that the server keeps with them, if it does */
+  async write(
+    key: string,
+    bytes: Uint8Array,
+    { headers = {}, query = {} }: Pick<ObjectRequest, 'headers' | 'query'>,
+  ): Promise<{ etag: string; checksum: string | undefined }> {
+    const checksum = Buffer.alloc(4);
+    checksum.writeUInt32BE(crc32(bytes));
+    const sum = { [checksumHeader]: checksum.toString('base64'), 'x-amz-sdk-checksum-algorithm': 'CRC32' };
+    const answer = await this.#wire.ask(
+      { method: 'PUT', key: this.#prefix + key, query, headers: { ...headers, ...sum }, body: bytes },
+      this.#agents,
+    );
+    const kept = answer[checksumHeader];
+    return { etag: answer.etag ?? '', checksum: typeof kept === 'string' ? kept : undefined };
   }
 
   /** A URL at which anyone can read an object, for so many seconds. */
@@ -175,7 +187,7 @@ export class S3Bucket implements Disposable {
       try {
         const [only, ...others] = objects;
         if (only !== undefined && others.length === 0) {
-          await this.s3.deleteObject({ Bucket: this.name, ...only });
+          await this.#wire.ask({ method: 'DELETE', key: only.Key }, this.#agents);
           continue;
         }
         const answer = await this.s3.deleteObjects({ Bucket: this.name, Delete: { Objects: objects, Quiet: true } });
@@ -244,23 +256,14 @@ export class S3Bucket implements Disposable {
 
   [Symbol.dispose](): void {
     this.s3.destroy();
-    this.#reader.destroy();
+    this.#readers.plain.destroy();
+    this.#readers.tls.destroy();
   }
 
-  async #open(s3: S3, key: string, span?: { start: number; end: number }): Promise<OpenObject | undefined> {
+  async #open(agents: Agents, key: string, span?: Span): Promise<OpenObject | undefined> {
+    const headers = span === undefined ? whole : { range: `bytes=${span.start}-${span.end}` };
     try {
-      const range = span && { Range: `bytes=${span.start}-${span.end}` };
-      const answer = await s3.getObject({ ...this.at(key), ...range });
-      const {
-        Body: body,
-        ContentRange: place,
-        ContentLength: length = 0,
-        ETag: etag = '',
-        LastModified: modified,
-      } = answer;
-      if (!(body instanceof Readable)) throw new TypeError('the answer has no stream');
-      const size = place === undefined ? length : Number(place.split('/')[1]);
-      return { body, etag, size, modified: modified?.getTime() ?? 0 };
+      return openAnswer(await this.#wire.send({ method: 'GET', key: this.#prefix + key, headers }, agents));
     } catch (error) {
       if (isAbsent(error)) return undefined;
       throw asS3Error('GetObject', error);

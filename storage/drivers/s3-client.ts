@@ -26,18 +26,30 @@ export interface S3Options {
   readonly ca?: string | undefined;
 }
 
-const attempts = 3;
+/** How often a request is sent, where it fails. */
+export const attempts = 3;
 /** In ms. */
-const connectionTimeout = 5000;
+export const connectionTimeout = 5000;
 /** How long S3 may be silent, in ms. */
-const socketTimeout = 60_000;
+export const socketTimeout = 60_000;
 
 const silent = { debug() {}, info() {}, warn() {}, error() {} };
 
-/** A client that reuses its connections, of which there are so many at most; destroying it closes them. */
-export function openClient(options: S3Options, maxSockets: number): S3 {
-  const { region, endpoint, forcePathStyle = false, credentials, ca } = options;
+/** Connections that are kept, without TLS and with it. */
+export interface Agents {
+  readonly plain: HttpAgent;
+  readonly tls: HttpsAgent;
+}
+
+/** Connections to S3, of which there are so many at most. */
+export function openAgents({ ca }: S3Options, maxSockets: number): Agents {
   const agent = { keepAlive: true, maxSockets };
+  return { plain: new HttpAgent(agent), tls: new HttpsAgent({ ...agent, ...(ca !== undefined && { ca }) }) };
+}
+
+/** A client that uses connections; destroying it closes them. */
+export function openClient(options: S3Options, agents: Agents): S3 {
+  const { region, endpoint, forcePathStyle = false, credentials } = options;
   return new S3({
     region,
     forcePathStyle,
@@ -51,8 +63,8 @@ export function openClient(options: S3Options, maxSockets: number): S3 {
       socketTimeout,
       // It would write to stderr that requests wait for a connection.
       logger: silent,
-      httpAgent: new HttpAgent(agent),
-      httpsAgent: new HttpsAgent({ ...agent, ...(ca !== undefined && { ca }) }),
+      httpAgent: agents.plain,
+      httpsAgent: agents.tls,
     }),
   });
 }

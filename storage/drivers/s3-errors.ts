@@ -9,6 +9,18 @@ export class S3Error extends StorageError {
   }
 }
 
+/** S3 answered that it does not do what it was asked for: in the form in which the SDK tells of such. */
+export class S3Refusal extends Error {
+  override readonly name: string;
+  readonly $metadata: { readonly httpStatusCode: number };
+
+  constructor(code: string, message: string, status: number) {
+    super(message);
+    this.name = code;
+    this.$metadata = { httpStatusCode: status };
+  }
+}
+
 /** What a call to S3 that failed is told as: `call` is its name. Whatever is one of the store's errors stays so. */
 export function asS3Error(call: string, error: unknown): StorageError {
   if (error instanceof StorageError) return error;

@@ -46,12 +46,9 @@ export class Multipart {
   /** Puts a part of bytes; they are counted from 0. */
   async put(place: number, bytes: Uint8Array): Promise<void> {
     try {
-      const part = await this.#bucket.s3.uploadPart({
-        ...this.#part(place),
-        Body: bytes,
-        ...(this.#checksum !== undefined && { ChecksumAlgorithm: this.#checksum }),
-      });
-      this.#keep(place, part);
+      const query = { partNumber: String(place + 1), uploadId: this.#id };
+      const { etag, checksum } = await this.#bucket.write(this.#key, bytes, { query });
+      this.#keep(place, { ETag: etag, ChecksumCRC32: checksum });
     } catch (error) {
       throw asS3Error('UploadPart', error);
     }

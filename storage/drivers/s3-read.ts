@@ -1,4 +1,5 @@
 import type { Span } from '../driver.ts';
+import type { OpenObject } from './s3-answer.ts';
 import type { S3Bucket } from './s3-bucket.ts';
 import { asS3Error, S3Error } from './s3-errors.ts';
 
@@ -9,10 +10,9 @@ const mostBreaks = 5;
 export async function* readObject(bucket: S3Bucket, key: string, span: Span): AsyncGenerator<Uint8Array, void, void> {
   let at = span.start;
   for (let breaks = 0; at <= span.end;) {
-    const body = await openAt(bucket, key, { start: at, end: span.end });
+    const found = await openAt(bucket, key, { start: at, end: span.end });
     try {
-      for await (const piece of body) {
-        if (!(piece instanceof Uint8Array)) throw new TypeError('the stream is not one of bytes');
+      for await (const piece of found.body) {
         at += piece.length;
         yield piece;
       }
@@ -22,21 +22,17 @@ export async function* readObject(bucket: S3Bucket, key: string, span: Span): As
       // All of them came, and are not what S3's checksum says.
       if (breaks > mostBreaks || at > span.end) throw asS3Error('GetObject', error);
     } finally {
-      body.destroy();
+      found.destroy();
     }
   }
 }
 
 /** Opens a span. Only bytes that are asked for as a whole are checked against the object's checksum. */
-async function openAt(
-  bucket: S3Bucket,
-  key: string,
-  span: Span,
-): Promise<AsyncIterable<unknown> & { destroy(): void }> {
+async function openAt(bucket: S3Bucket, key: string, span: Span): Promise<OpenObject> {
   const whole = span.start === 0 ? await bucket.open(key) : undefined;
-  if (whole?.size === span.end + 1) return whole.body;
-  whole?.body.destroy();
+  if (whole?.size === span.end + 1) return whole;
+  whole?.destroy();
   const part = await bucket.open(key, span);
   if (part === undefined) throw new S3Error(`the object ${key} is gone`);
-  return part.body;
+  return part;
 }

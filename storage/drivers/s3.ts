@@ -13,15 +13,7 @@ export type { S3Options } from './s3-client.ts';
  * @throws what the SDK says, where the bucket is not there or may not be used
  */
 export async function openS3(options: S3Options): Promise<Driver> {
-  const bucket = new S3Bucket(options);
-  try {
-    // Unlike that of HeadBucket, a failure has a body, which says why.
-    await bucket.s3.listObjectsV2({ Bucket: options.bucket, MaxKeys: 1 });
-  } catch (error) {
-    bucket[Symbol.dispose]();
-    throw error;
-  }
-  return new S3Driver(bucket, options.redirect === true);
+  return new S3Driver(await S3Bucket.open(options), options.redirect === true);
 }
 
 /** How long a signed URL is good for, in s. */
