@@ -22,6 +22,9 @@ import {
 /** Pieces that are kept before they are made one. */
 const mostPieces = 16;
 
+/** Parts of one upload that are sent at once. */
+const mostSent = 4;
+
 /** What is to become a part, of `length` bytes: those before `from` lie in the pieces, the others here. */
 interface Fill {
   readonly bytes: Buffer;
@@ -43,7 +46,7 @@ interface Pending {
 
 /**
  * The bytes of an upload under one lease: whole parts in objects, and a last one in memory, which becomes an object when it
- * is whole or the lease ends. While one part is sent the next one is gathered. With a target that is known from the start,
+ * is whole or the lease ends. While some parts are sent the next one is gathered. With a target that is known from the start,
  * whole parts go there at once, by a multipart upload that ends with the lease.
  */
 export class S3Content {
@@ -54,7 +57,8 @@ export class S3Content {
   readonly #target: string | undefined;
   #held: Held;
   #fill: Fill | undefined;
-  #pending: Pending | undefined;
+  /** In the order of their places, which follow those that are held. */
+  #pending: Pending[] = [];
   #multipart: Multipart | undefined;
   #failure: unknown;
 
@@ -73,8 +77,8 @@ export class S3Content {
   }
 
   get offset(): number {
-    const whole = this.#pending === undefined ? 0 : partSize;
-    return whole + (this.#fill === undefined ? sizeOf(this.#held) : this.#whole * partSize + this.#fill.length);
+    const sent = this.#pending.length * partSize;
+    return sent + (this.#fill === undefined ? sizeOf(this.#held) : this.#whole * partSize + this.#fill.length);
   }
 
   /** Why a part could not be sent: nothing more is taken since. */
@@ -84,7 +88,7 @@ export class S3Content {
 
   /** The offset that another lease would go on at: what is on its way to the target is lost to it. */
   get lasting(): number {
-    const direct = this.#target !== undefined && (this.#pending !== undefined || this.#multipart !== undefined);
+    const direct = this.#target !== undefined && this.#multipart !== undefined;
     return direct ? 0 : this.offset;
   }
 
@@ -114,19 +118,24 @@ export class S3Content {
     }
   }
 
-  /** Waits for what is being sent. If that fails, it and what follows it is given up, and `failure` says why. */
+  /** Waits for what is being sent. What fails is given up with all that follows it, and `failure` says why. */
   async settle(): Promise<void> {
-    const pending = this.#pending;
-    if (pending === undefined) return;
+    while (this.#pending.length > 0) await this.#settleFirst();
+  }
+
+  async #settleFirst(): Promise<void> {
+    const [first, ...others] = this.#pending;
+    if (first === undefined) return;
     try {
-      await pending.done;
+      await first.done;
       this.#held = { parts: addPart(this.#held.parts, this.#generation), pieces: [] };
+      this.#pending = others;
     } catch (error) {
       this.#failure = error;
       this.#drop();
-      this.#held = { parts: this.#held.parts, pieces: pending.pieces };
-    } finally {
-      this.#pending = undefined;
+      this.#held = { parts: this.#held.parts, pieces: first.pieces };
+      await Promise.allSettled(others.map(({ done }) => done));
+      this.#pending = [];
     }
   }
 
@@ -205,7 +214,7 @@ export class S3Content {
 
   /** A buffer for the next bytes. */
   async #begin(): Promise<Fill> {
-    if (this.#whole + (this.#pending === undefined ? 0 : 1) >= mostParts) {
+    if (this.#whole + this.#pending.length >= mostParts) {
       throw new StorageError('SIZE_INVALID', `a blob can have ${mostParts * partSize} bytes at most`);
     }
     const from = sizeOfPieces(this.#held.pieces);
@@ -227,26 +236,23 @@ export class S3Content {
 
   /** Begins to send a whole part. */
   async #send(fill: Fill): Promise<void> {
-    await this.settle();
+    if (this.#pending.length === mostSent) await this.#settleFirst();
     if (this.#failure !== undefined) throw this.#failure;
     await this.#load(fill);
+    if (this.#target !== undefined) this.#multipart ??= await Multipart.begin(this.#bucket, this.#target);
     const { bytes } = fill;
     const { parts, pieces } = this.#held;
     // Given back at once: whoever waits for a buffer may be the one that has to settle.
-    const done = this.#put(this.#whole, bytes).finally(() => this.#buffers.give(bytes));
+    const done = this.#put(this.#whole + this.#pending.length, bytes).finally(() => this.#buffers.give(bytes));
     done.catch(() => undefined);
     this.#fill = undefined;
     this.#held = { parts, pieces: [] };
-    this.#pending = { done, pieces };
+    this.#pending.push({ done, pieces });
   }
 
   async #put(place: number, bytes: Buffer): Promise<void> {
-    if (this.#target === undefined) {
-      await this.#bucket.put(partKey(this.#id, this.#generation, place), bytes);
-    } else {
-      this.#multipart ??= await Multipart.begin(this.#bucket, this.#target);
-      await this.#multipart.put(place, bytes);
-    }
+    if (this.#multipart === undefined) await this.#bucket.put(partKey(this.#id, this.#generation, place), bytes);
+    else await this.#multipart.put(place, bytes);
   }
 
   async #finish(multipart: Multipart, last: Buffer | undefined, pieces: readonly string[]): Promise<void> {
