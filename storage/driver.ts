@@ -5,6 +5,12 @@ export interface Entry {
   readonly folder: boolean;
 }
 
+/** Small content, and the key that it is put under. */
+export interface Content {
+  readonly key: string;
+  readonly bytes: Uint8Array;
+}
+
 /** Both ends count. */
 export interface Span {
   readonly start: number;
@@ -36,6 +42,12 @@ export interface Driver extends AsyncDisposable {
    * when this resolves, unless it is a hint, which may be lost or emptied by one.
    */
   put(key: string, bytes: Uint8Array, options?: { hint: boolean }): Promise<void>;
+
+  /**
+   * Puts small content in steps: what one step puts survives a power cut before any of the next is seen. Absent: it costs
+   * no less than to put each by itself.
+   */
+  putInSteps?(steps: readonly (readonly Content[])[]): Promise<void>;
 
   /**
    * Removes a key or a folder with all below it, at once for any reader. False: it is not there. After a power cut it is

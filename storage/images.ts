@@ -50,7 +50,9 @@ export class Images {
 
   /** Notes that a manifest of a repository has this config. */
   async note(name: RepositoryName, config: Digest, manifest: Digest): Promise<void> {
-    await this.#driver.put(configHint(config, name, manifest), Buffer.from(manifest), { hint: true });
+    const key = configHint(config, name, manifest);
+    if (await this.#driver.stat(key)) return;
+    await this.#driver.put(key, Buffer.from(manifest), { hint: true });
   }
 
   /** Forgets a manifest that was deleted. */

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Digest, isDigest } from './digest.ts';
-import type { Driver } from './driver.ts';
+import type { Content, Driver } from './driver.ts';
 
 const longestDigest = 135;
 
@@ -20,7 +20,11 @@ export async function readLink(driver: Driver, key: string): Promise<Digest | un
   }
 }
 
-/** Makes a link point to a digest: that alone, without a line break, which registry:2 would choke on. */
+/** A link to a digest: that alone, without a line break, which registry:2 would choke on. */
+export function linkTo(digest: Digest, key: string): Content {
+  return { key, bytes: Buffer.from(digest) };
+}
+
 export async function writeLink(driver: Driver, key: string, digest: Digest): Promise<void> {
-  await driver.put(key, Buffer.from(digest));
+  await driver.put(key, linkTo(digest, key).bytes);
 }

@@ -3,13 +3,14 @@ import { type Digest, digestOf, splitDigest } from './digest.ts';
 import type { Driver } from './driver.ts';
 import { DigestInvalidError, ManifestBlobUnknownError, StorageError } from './errors.ts';
 import type { Images } from './images.ts';
-import { blobKey, layerLink, revisionFolder, revisionLink, tagIndexLink, tagLink } from './layout.ts';
-import { readLink, writeLink } from './links.ts';
+import { blobKey, layerLink, referrerLink, revisionFolder, revisionLink, tagIndexLink, tagLink } from './layout.ts';
+import { linkTo, readLink } from './links.ts';
 import type { KeyedLock } from './lock.ts';
 import { type Manifest, manifestLimit, parseManifest, storedMediaType } from './manifest.ts';
 import { mostSearched, type Mounts } from './mounts.ts';
 import { isByDigest, type Reference, type RepositoryName, type Tag } from './names.ts';
 import { parallel } from './parallel.ts';
+import { putInSteps, sortOut } from './put.ts';
 import type { Referrers } from './referrers.ts';
 import { findManifest, readRevision } from './revisions.ts';
 import type { Tags } from './tags.ts';
@@ -97,16 +98,22 @@ export class Manifests {
     const found = subject !== undefined && (await readLink(this.#driver, revisionLink(name, subject))) !== undefined;
     const every = new Set(isByDigest(reference) ? tags : [reference, ...tags]);
     await this.#locks.shared(name, async () => {
-      await this.#driver.settle(await this.#named(name, manifest, mayRead));
-      // Each step is durable before the next: what a link points to is always there.
-      await this.#driver.put(blobKey(digest), bytes);
-      if (subject !== undefined) await this.#referrers.note(name, subject, digest);
-      await writeLink(this.#driver, revisionLink(name, digest), digest);
+      const named = await this.#named(name, manifest, mayRead);
+      // What a link points to is always there. That a tag once pointed to something is its past, which may lag.
+      const steps = [
+        [
+          { key: blobKey(digest), bytes },
+          ...(subject === undefined ? [] : [linkTo(digest, referrerLink(subject, name, digest))]),
+        ],
+        [linkTo(digest, revisionLink(name, digest))],
+        [...every]
+          .flatMap((tag) => [tagIndexLink(name, tag, digest), tagLink(name, tag)])
+          .map((key) => linkTo(digest, key)),
+      ];
+      const { there, missing } = await sortOut(this.#driver, steps);
+      await this.#driver.settle([...named, ...there]);
       if (manifest.config !== undefined) await this.#images.note(name, manifest.config, digest);
-      await parallel(every, width, async (tag) => {
-        await writeLink(this.#driver, tagIndexLink(name, tag, digest), digest);
-        await writeLink(this.#driver, tagLink(name, tag), digest);
-      });
+      await putInSteps(this.#driver, missing);
     });
     return { digest, mediaType, elsewhere, ...(subject && { subject: { digest: subject, found } }) };
   }

@@ -1,7 +1,7 @@
 import { type Digest, splitDigest } from './digest.ts';
 import type { Driver } from './driver.ts';
 import { referrerLink, subjectFolder, tagLink } from './layout.ts';
-import { readLink, writeLink } from './links.ts';
+import { readLink } from './links.ts';
 import { parseTag, type RepositoryName, type Tag } from './names.ts';
 import { parallel } from './parallel.ts';
 import { digestsIn, findManifest } from './revisions.ts';
@@ -37,11 +37,6 @@ export class Referrers {
 
   constructor(driver: Driver) {
     this.#driver = driver;
-  }
-
-  /** Notes, durably, that a manifest which is about to be put has this subject. */
-  async note(name: RepositoryName, subject: Digest, manifest: Digest): Promise<void> {
-    await writeLink(this.#driver, referrerLink(subject, name, manifest), manifest);
   }
 
   /** Forgets a manifest that was deleted. */

@@ -87,9 +87,9 @@ export class Uploads implements AsyncDisposable {
         this.#hashes.delete(id);
         throw new DigestInvalidError(`the upload's content is ${actual}`);
       }
-      await session.lease.commit(blobKey(digest));
+      // In no order: a link without the blob says nothing, and who sent the content may have it.
+      await together(session.lease.commit(blobKey(digest)), writeLink(this.#driver, layerLink(name, digest), digest));
       this.#hashes.delete(id);
-      await writeLink(this.#driver, layerLink(name, digest), digest);
       return { digest, size };
     });
   }
@@ -155,6 +155,11 @@ export class Uploads implements AsyncDisposable {
     }
     return session;
   }
+}
+
+/** Fails as the first that fails, once all have ended. */
+async function together(...works: Promise<void>[]): Promise<void> {
+  for (const end of await Promise.allSettled(works)) if (end.status === 'rejected') throw end.reason;
 }
 
 function isSessionId(text: string): boolean {

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { dirname, resolve } from 'node:path';
-import type { Driver, Entry, Span } from '../driver.ts';
+import type { Content, Driver, Entry, Span } from '../driver.ts';
 import { temporaryFolder, uploadsFolder } from '../layout.ts';
+import { parallel } from '../parallel.ts';
 import { checkAccess, FolderAccessError } from './disk-access.ts';
 import { DiskUploads } from './disk-uploads.ts';
 import { Durability, identity } from './durability.ts';
@@ -54,6 +55,8 @@ interface DiskParts {
   readonly kept: KeptFiles;
 }
 
+const width = 16;
+
 class DiskDriver implements Driver {
   readonly uploads: DiskUploads;
   readonly #files: FileSystem;
@@ -88,14 +91,35 @@ class DiskDriver implements Driver {
   }
 
   async put(key: string, bytes: Uint8Array, options = { hint: false }): Promise<void> {
-    const path = this.#path(key);
+    if (!options.hint) return this.putInSteps([[{ key, bytes }]]);
     const temporary = this.#temporary();
     try {
-      const file = await this.#write(temporary, bytes, options.hint);
-      await this.#durability.place(temporary, path);
-      if (!options.hint) await this.#durability.settleNew(path, file);
+      await this.#write(temporary, bytes, { durable: false });
+      await this.#durability.place(temporary, this.#path(key));
     } catch (error) {
       await remove(this.#files, temporary).catch(() => undefined);
+      throw asStorageError(error);
+    }
+  }
+
+  async putInSteps(steps: readonly (readonly Content[])[]): Promise<void> {
+    const temporaries: string[] = [];
+    const write = async ({ key, bytes }: Content): Promise<{ path: string; temporary: string; file: Stats }> => {
+      const temporary = this.#temporary();
+      temporaries.push(temporary);
+      return { path: this.#path(key), temporary, file: await this.#write(temporary, bytes, { durable: true }) };
+    };
+    try {
+      // The bytes of all steps are synced at once; then one step after the other gets its names.
+      const written = await parallel(steps, width, (step) => parallel(step, width, write));
+      for (const step of written) {
+        await parallel(step, width, async ({ path, temporary, file }) => {
+          await this.#durability.place(temporary, path);
+          await this.#durability.settleNew(path, file);
+        });
+      }
+    } catch (error) {
+      for (const temporary of temporaries) await remove(this.#files, temporary).catch(() => undefined);
       throw asStorageError(error);
     }
   }
@@ -222,11 +246,11 @@ class DiskDriver implements Driver {
   }
 
   /** Makes a new file of these bytes. */
-  async #write(path: string, bytes: Uint8Array, hint: boolean): Promise<Stats> {
+  async #write(path: string, bytes: Uint8Array, { durable }: { durable: boolean }): Promise<Stats> {
     const handle = await this.#files.open(path, 'wx');
     try {
       await writeAll(handle, [bytes], 0);
-      if (!hint) await handle.datasync();
+      if (durable) await handle.datasync();
       return await handle.stat();
     } finally {
       await handle.close();

@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
 import { BoundedMap } from '../bounded-map.ts';
 import { directoriesUp, hasCode, unlessAbsent } from './files.ts';
-import type { FileSystem, Stats } from './file-system.ts';
+import type { FileHandle, FileSystem, Stats } from './file-system.ts';
 
 /**
  * Makes names durable: a file's name is so once its directory was synced after it was given, and so on upwards.
@@ -64,10 +64,11 @@ export class Durability {
     this.#names.set(path, identity(file));
   }
 
-  /** A file may have been given this name by somebody else. An absent one is left alone. */
+  /** A file may have been written, and given this name, by somebody who synced nothing. An absent one is left alone. */
   async settle(path: string): Promise<void> {
     const stats = await unlessAbsent(this.#files.stat(path));
     if (stats === undefined || this.#names.get(path) === identity(stats)) return;
+    await this.#during(path, (file) => file.datasync());
     await this.settleNew(path, stats);
   }
 
@@ -115,11 +116,16 @@ export class Durability {
     return running;
   }
 
-  async #sync(directory: string): Promise<void> {
-    const handle = await unlessAbsent(this.#files.open(directory, 'r'));
+  #sync(directory: string): Promise<void> {
+    return this.#during(directory, (handle) => handle.sync());
+  }
+
+  /** Does something with what lies at a path; nothing, if it is gone. */
+  async #during(path: string, work: (handle: FileHandle) => Promise<void>): Promise<void> {
+    const handle = await unlessAbsent(this.#files.open(path, 'r'));
     if (handle === undefined) return;
     try {
-      await handle.sync();
+      await work(handle);
     } finally {
       await handle.close();
     }

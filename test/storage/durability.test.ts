@@ -11,14 +11,13 @@ const two = image({ seed: 2, layerSizes: [], kind: 'docker' });
 const three = image({ seed: 3, layerSizes: [] });
 const signature = image({ seed: 4, layerSizes: [], manifest: { subject: descriptor(two.manifest) } });
 
-/** Writes a key as another registry would: it syncs the data, and no directory. */
+/** Writes a key as registry:2 does: it syncs nothing. */
 async function writeBeside(files: FaultyFileSystem, key: string, content: Uint8Array): Promise<void> {
   const path = `${root}/${key}`;
   const directory = path.slice(0, path.lastIndexOf('/'));
   await files.mkdir(directory, { recursive: true });
   const handle = await files.open(`${directory}/beside.tmp`, 'w');
   await handle.writev([content], 0);
-  await handle.datasync();
   await handle.close();
   await files.rename(`${directory}/beside.tmp`, path);
 }
@@ -52,7 +51,7 @@ const scenarios: Record<string, Scenario> = {
     });
   },
 
-  /** Another process wrote blobs and links, synced their data, and no directory. */
+  /** Another process wrote blobs and links, and synced nothing. */
   beside: async (files, promises) => {
     await using store = await storeOn(files);
     for (const { digest, bytes } of [two.config, ...two.layers]) {
