@@ -49,6 +49,12 @@ export class ByteWriter {
     return taken;
   }
 
+  /** Bytes; reserves. */
+  copy(bytes: Uint8Array): void {
+    this.reserve(bytes.length);
+    this.bytes(bytes);
+  }
+
   bytes(bytes: Uint8Array): void {
     this.#bytes.set(bytes, this.#at);
     this.#at += bytes.length;

@@ -37,7 +37,68 @@ const places = {
   ),
 } as const;
 
-type Members = Record<string, unknown>;
+/** Which of the places may be found by a name at the top of an object: a bit for each. */
+const bits: ReadonlyMap<string, number> = bitsByName();
+
+function bitsByName(): Map<string, number> {
+  const found = new Map<string, number>();
+  for (const [index, among] of Object.values(places).entries()) {
+    for (const { name, nested } of among) {
+      for (const top of nested === undefined ? [name] : [name, nested[0]]) {
+        found.set(top, (found.get(top) ?? 0) | (1 << index));
+      }
+    }
+  }
+  return found;
+}
+
+/** The bit of each of the places. */
+const bitOf = new Map(Object.values(places).map((among, index): [readonly Place[], number] => [among, 1 << index]));
+
+/** The members of an object, as some are taken. */
+class Members {
+  readonly #object: Readonly<Record<string, unknown>>;
+  /** What of it was taken wholly, or what is left of it. */
+  readonly #changed = new Map<string, unknown>();
+  readonly #bits: number;
+
+  constructor(object: Readonly<Record<string, unknown>>) {
+    this.#object = object;
+    let found = 0;
+    for (const name of Object.keys(object)) found |= bits.get(name) ?? 0;
+    this.#bits = found;
+  }
+
+  /** Whether one of these may be there. */
+  has(among: readonly Place[]): boolean {
+    return (this.#bits & (bitOf.get(among) ?? 0)) !== 0;
+  }
+
+  get(name: string): unknown {
+    if (this.#changed.size > 0 && this.#changed.has(name)) return this.#changed.get(name);
+    return Object.hasOwn(this.#object, name) ? this.#object[name] : undefined;
+  }
+
+  /** Undefined: the whole member is taken. */
+  leave(name: string, rest: unknown): void {
+    this.#changed.set(name, rest);
+  }
+
+  /** What was not taken, beside what another object has; undefined: nothing. */
+  restBeside(fields: Own['fields']): Own['fields'] {
+    let rest: Record<string, unknown> | undefined = fields && copyOf(fields);
+    for (const [name, value] of Object.entries(this.#object)) {
+      const left = this.#changed.has(name) ? this.#changed.get(name) : value;
+      if (left !== undefined) (rest ??= newObject(this.#object))[name] = left;
+    }
+    return rest;
+  }
+}
+
+/** An object that can have the members of another: without a prototype `__proto__` is a key like another. */
+function newObject(like: object): Record<string, unknown> {
+  return Object.hasOwn(like, '__proto__') ? Object.create(null) : {};
+}
 
 /**
  * Reads what an application wrote, as far as it says more than a text: JSON by pino, bunyan, ECS loggers, logback, Python's
@@ -52,28 +113,19 @@ export function readApplication(own: Own, arrivedAt: number): Own {
     return level === undefined ? own : { ...own, level };
   }
   const object = parseObject(message);
-  return object === undefined || !isModest(object) ? own : readObject(own, object, arrivedAt);
+  return object === undefined || !isModest(object) ? own : readObject(own, { ...object }, arrivedAt);
 }
 
-function readObject(own: Own, object: object, arrivedAt: number): Own {
-  const members = copyOf(object);
+function readObject(own: Own, object: Readonly<Record<string, unknown>>, arrivedAt: number): Own {
+  const members = new Members(object);
   const level = takeLevel(members);
   const logger =
     takeText(members, places.logger) ?? (level?.byName === true ? takeText(members, places.name) : undefined);
   const message = takeText(members, places.message);
   const time = takeTime(members, arrivedAt);
-  const ecs = {
-    ...objectOf('service', { name: takeText(members, places.service) }),
-    ...objectOf('trace', { id: takeText(members, places.trace) }),
-    ...objectOf('span', { id: takeText(members, places.span) }),
-    ...objectOf('error', {
-      message: takeText(members, places.errorMessage),
-      type: takeText(members, places.errorType),
-      stack_trace: takeText(members, places.stackTrace),
-    }),
-  };
+  const ecs = ecsPlaces.some((among) => members.has(among)) ? takeEcs(members) : {};
   const { timeOriginal: _, ...others } = own;
-  const fields = Object.keys(members).length === 0 ? own.fields : mergeFields(own.fields, members);
+  const fields = members.restBeside(own.fields);
   return {
     ...(time === undefined ? own : { ...others, ...time }),
     ...(message !== undefined && { message }),
@@ -84,15 +136,33 @@ function readObject(own: Own, object: object, arrivedAt: number): Own {
   };
 }
 
-/** A copy from which members can be taken, also out of objects in it. Without a prototype `__proto__` is a key like another. */
-function copyOf(object: object): Members {
-  const copy: Members = Object.create(null);
-  for (const [key, value] of Object.entries(object)) copy[key] = value;
-  return copy;
+const ecsPlaces = [
+  places.service,
+  places.trace,
+  places.span,
+  places.errorMessage,
+  places.errorType,
+  places.stackTrace,
+] as const;
+
+function takeEcs(members: Members): Readonly<Record<string, object>> {
+  return {
+    ...objectOf('service', { name: takeText(members, places.service) }),
+    ...objectOf('trace', { id: takeText(members, places.trace) }),
+    ...objectOf('span', { id: takeText(members, places.span) }),
+    ...objectOf('error', {
+      message: takeText(members, places.errorMessage),
+      type: takeText(members, places.errorType),
+      stack_trace: takeText(members, places.stackTrace),
+    }),
+  };
 }
 
-function mergeFields(fields: Own['fields'], members: Members): Members {
-  return fields === undefined ? members : Object.assign(copyOf(fields), members);
+/** A copy to which members can be added. Without a prototype `__proto__` is a key like another. */
+function copyOf(object: object): Record<string, unknown> {
+  const copy: Record<string, unknown> = Object.create(null);
+  for (const [key, value] of Object.entries(object)) copy[key] = value;
+  return copy;
 }
 
 function isObject(value: unknown): value is object {
@@ -105,11 +175,12 @@ function takeFirst<T>(
   among: readonly Place[],
   read: (value: unknown) => T | undefined,
 ): { readonly name: string; readonly raw: unknown; readonly value: T } | undefined {
+  if (!members.has(among)) return undefined;
   for (const { name, nested } of among) {
-    const raw = members[name];
+    const raw = members.get(name);
     const value = raw === undefined ? undefined : read(raw);
     if (value !== undefined) {
-      delete members[name];
+      members.leave(name, undefined);
       return { name, raw, value };
     }
     const found = nested && takeNested(members, nested, read);
@@ -123,13 +194,12 @@ function takeNested<T>(
   [outer, inner]: readonly [string, string],
   read: (value: unknown) => T | undefined,
 ): { readonly raw: unknown; readonly value: T } | undefined {
-  const object = members[outer];
+  const object = members.get(outer);
   if (!isObject(object) || !Object.hasOwn(object, inner)) return undefined;
   const { [inner]: raw, ...rest } = copyOf(object);
   const value = read(raw);
   if (value === undefined) return undefined;
-  if (Object.keys(rest).length === 0) delete members[outer];
-  else members[outer] = copyOf(rest);
+  members.leave(outer, Object.keys(rest).length === 0 ? undefined : copyOf(rest));
   return { raw, value };
 }
 
@@ -145,7 +215,7 @@ function takeLevel(members: Members): { readonly level: string; readonly byName:
   if (found !== undefined) {
     return { level: found.value, byName: typeof found.raw === 'number' || found.name === 'levelname' };
   }
-  const isClef = members[clefTime] !== undefined && members['@l'] === undefined;
+  const isClef = members.get(clefTime) !== undefined && members.get('@l') === undefined;
   return isClef ? { level: 'info', byName: false } : undefined;
 }
 

@@ -6,8 +6,17 @@ const deepest = 8;
  * Values as Elasticsearch's `flattened` type takes them: key and value of a leaf make one term of at most 32,766 bytes,
  * a NUL divides them, and objects nest 20 deep at most. So keys are cut, and what lies deeper becomes JSON text.
  */
-export function flattenable(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  return copyObject(fields, 1);
+export function flattenable(fields: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  return isFlat(fields) ? fields : copyObject(fields, 1);
+}
+
+/** Whether it is so already, as most are: of short keys, and without objects in it. */
+function isFlat(fields: Readonly<Record<string, unknown>>): boolean {
+  return Object.entries(fields).every(([key, value]) => {
+    if (typeof value === 'object' && value !== null) return false;
+    if (typeof value === 'string' && !value.isWellFormed()) return false;
+    return key.length <= longestKey && !key.includes('\0') && key.isWellFormed();
+  });
 }
 
 function copyObject(object: object, depth: number): Record<string, unknown> {

@@ -12,6 +12,8 @@ export interface Common {
   readonly others: Buffer;
   readonly syslog: object;
   readonly level?: string;
+  /** `log` of records that say so themselves, by what they say. */
+  readonly logs: Map<string, Buffer>;
   /** `shiplog`, and how it begins where a record has a `time_original`, which is its last member. */
   readonly shiplog: Buffer;
   readonly shiplogWithTime: Buffer;
@@ -60,6 +62,7 @@ export function renderCommon(facts: CommonFacts, { dataset, namespace }: Documen
     others: Buffer.from(others),
     syslog: header,
     ...(level !== undefined && { level }),
+    logs: new Map(),
     shiplog: Buffer.from(shiplog === '' ? '' : `,"shiplog":{${shiplog}}`),
     shiplogWithTime: Buffer.from(`,"shiplog":{${shiplog}${shiplog === '' ? '' : ','}"time_original":`),
   };
@@ -100,18 +103,18 @@ export function renderDocument(
     writer.bytes(quote);
   }
   const { event, sequence } = receipt;
-  writer.reserve(room + event.length + common.members.length + common.shiplogWithTime.length);
+  writer.reserve(room + event.length + common.members.length);
   writer.bytes(event);
   writer.integer(sequence);
   if (logger === undefined && level === common.level) writer.bytes(common.members);
   else {
     writer.bytes(common.others);
-    writer.text(`,${membersOf({ log: { level, logger, ...common.syslog } })}`);
+    writer.copy(renderLog(common, level, logger));
   }
-  if (timeOriginal === undefined) writer.bytes(common.shiplog);
+  if (timeOriginal === undefined) writer.copy(common.shiplog);
   else {
-    writer.bytes(common.shiplogWithTime);
-    writer.bytes(renderTimeOriginal(timeOriginal));
+    writer.copy(common.shiplogWithTime);
+    writer.copy(renderTimeOriginal(timeOriginal));
   }
   if (tags.length > 0) writer.text(`,"tags":${JSON.stringify(tags)}`);
   if (error !== undefined && ecs?.['error'] === undefined) writer.text(`,"error":{"message":${JSON.stringify(error)}}`);
@@ -120,6 +123,21 @@ export function renderDocument(
   if (fields !== undefined) writer.text(`,"fields":${JSON.stringify(flattenable(fields))}`);
   writer.reserve(room);
   writer.bytes(brace);
+}
+
+/** Levels and loggers whose rendering is kept for a header, and the longest, in characters. */
+const [mostLogs, longestLogger] = [4, 64];
+
+/** The member `log` of a record that says of itself what its header does not. */
+function renderLog({ logs, syslog }: Common, level: string = '', logger: string = ''): Buffer {
+  const key = `${level} ${logger}`;
+  const known = logs.get(key);
+  if (known !== undefined) return known;
+  const own = { ...(level !== '' && { level }), ...(logger !== '' && { logger }) };
+  const rendered = Buffer.from(`,${membersOf({ log: { ...own, ...syslog } })}`);
+  if (logs.size >= mostLogs) logs.clear();
+  if (logger.length <= longestLogger) logs.set(key, rendered);
+  return rendered;
 }
 
 let lastTimeOriginal = { text: '', bytes: Buffer.from('""}') };

@@ -1,4 +1,4 @@
-import { type Client, errors, type estypes } from '@elastic/elasticsearch';
+import { type Client, errors } from '@elastic/elasticsearch';
 import type { Bulk } from '../bulk.ts';
 import type { Log } from '../log.ts';
 import { isTooLarge, outcomeOf, type BulkItem } from './elasticsearch-errors.ts';
@@ -47,7 +47,7 @@ export class BulkWriter {
 
   async #send(client: Client, body: Buffer, expected: number, signal: AbortSignal): Promise<BulkItem[]> {
     // As `client.bulk` does, which takes no bytes.
-    const answer: Partial<estypes.BulkResponse> = await client.transport.request(
+    const { items = [], alike }: Answer = await client.transport.request(
       {
         method: 'POST',
         path: `/${encodeURIComponent(this.#stream)}/_bulk`,
@@ -61,11 +61,25 @@ export class BulkWriter {
       },
       { signal },
     );
-    const items = (answer.items ?? []).flatMap(({ create }) => create ?? []);
-    if (items.length !== expected)
+    const [first] = items;
+    const all = alike === undefined || first === undefined ? items : Array<BulkAction>(alike).fill(first);
+    const created = all.flatMap(({ create }) => create ?? []);
+    if (created.length !== expected)
       throw new SinkError('unavailable', 'Elasticsearch answered for other documents than those sent');
-    return items;
+    return created;
   }
+}
+
+/** One of the actions of a bulk. */
+interface BulkAction {
+  readonly create?: BulkItem;
+}
+
+/** What a bulk is answered. */
+interface Answer {
+  readonly items?: readonly BulkAction[];
+  /** The items are so many like the first. */
+  readonly alike?: number;
 }
 
 /** Whether documents may be stored although an attempt failed: only Elasticsearch's own refusal says that they are not. */

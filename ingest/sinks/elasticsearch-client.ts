@@ -3,6 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import { connect, type DetailedPeerCertificate } from 'node:tls';
 import { Client } from '@elastic/elasticsearch';
+import { AnswerReader } from './elasticsearch-answers.ts';
 import { SinkError } from './sink.ts';
 
 /** How Elasticsearch is reached. */
@@ -35,6 +36,7 @@ export async function makeClient(options: ConnectionOptions): Promise<Client> {
     ...(auth === undefined ? {} : { auth }),
     ...(ca === undefined ? {} : { tls: { ca } }),
     compression,
+    Serializer: AnswerReader,
     // The shipper tries again, by outcome.
     maxRetries: 0,
     requestTimeout,
