@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { type Algorithm, splitDigest } from './digest.ts';
-import type { SavedHash, UploadHash } from './hash.ts';
+import type { HashedMemory, SavedHash, UploadHash } from './hash.ts';
 import type { HashAnswer, HashBeginning, HashRequest } from './hash-worker.ts';
 
 /**
@@ -46,7 +46,7 @@ export class HashThread implements AsyncDisposable {
   }
 }
 
-/** A hash in another thread. Bytes in shared memory are not copied on their way. */
+/** A hash in another thread. */
 class ThreadHash implements UploadHash {
   readonly algorithm: Algorithm;
   readonly #thread: Thread;
@@ -64,16 +64,21 @@ class ThreadHash implements UploadHash {
     return this.#length;
   }
 
-  async update(chunks: readonly Uint8Array[]): Promise<void> {
+  async update(chunks: readonly Uint8Array[], memory?: ArrayBuffer): Promise<HashedMemory> {
     for (const chunk of chunks) this.#length += chunk.length;
-    // Where the thread has ended, `save` says so.
-    await this.#thread.ask({ hash: this.#hash, update: chunks }).catch(() => undefined);
+    try {
+      const answer = await this.#thread.ask({ hash: this.#hash, update: chunks, memory }, memory && [memory]);
+      return 'memory' in answer ? answer.memory : undefined;
+    } catch {
+      // The thread has ended, as `save` will say.
+      return undefined;
+    }
   }
 
   async save(): Promise<SavedHash> {
-    const saved = await this.#thread.ask({ hash: this.#hash, save: true });
-    if (saved === 'updated') throw new Error('the thread that hashes answered something else');
-    return saved;
+    const answer = await this.#thread.ask({ hash: this.#hash, save: true });
+    if (!('saved' in answer)) throw new Error('the thread that hashes answered something else');
+    return answer.saved;
   }
 }
 
@@ -98,16 +103,16 @@ class Thread {
     return this.#over !== undefined;
   }
 
-  tell(request: HashRequest): void {
-    this.#worker.postMessage(request, []);
+  tell(request: HashRequest, transferred: readonly ArrayBuffer[] = []): void {
+    this.#worker.postMessage(request, transferred);
   }
 
   /** @throws where the thread ends before it has answered */
-  async ask(request: HashRequest): Promise<HashAnswer> {
+  async ask(request: HashRequest, transferred: readonly ArrayBuffer[] = []): Promise<HashAnswer> {
     if (this.#over !== undefined) throw this.#over;
     const answer = Promise.withResolvers<HashAnswer>();
     this.#asked.push(answer);
-    this.tell(request);
+    this.tell(request, transferred);
     return answer.promise;
   }
 

@@ -1,6 +1,6 @@
 import { parentPort } from 'node:worker_threads';
 import type { Algorithm } from './digest.ts';
-import { RunningHash, type SavedHash } from './hash.ts';
+import { type HashedMemory, RunningHash, type SavedHash } from './hash.ts';
 
 /** How a hash begins: as the function of that name in `RunningHash`. */
 export type HashBeginning =
@@ -11,13 +11,13 @@ export type HashBeginning =
 /** What a thread that hashes is told of one of its hashes. `update` and `save` are answered, in turn. */
 export type HashRequest = { readonly hash: number } & (
   | HashBeginning
-  | { readonly update: readonly Uint8Array[] }
+  | { readonly update: readonly Uint8Array[]; readonly memory: ArrayBuffer | undefined }
   | { readonly save: true }
   | { readonly drop: true }
 );
 
-/** Of a `save` what was asked for; of an `update` that it is done. */
-export type HashAnswer = SavedHash | 'updated';
+/** Of an `update` its memory, which comes back. */
+export type HashAnswer = { readonly saved: SavedHash } | { readonly memory: HashedMemory };
 
 const hashes = new Map<number, RunningHash>();
 let turn = Promise.resolve();
@@ -29,10 +29,10 @@ parentPort?.on('message', (request: HashRequest) => {
 async function handle(request: HashRequest): Promise<void> {
   const { hash: id } = request;
   if ('update' in request) {
-    hashOf(id).update(request.update);
-    answer('updated');
+    const memory = hashOf(id).update(request.update, request.memory);
+    answer({ memory }, memory && [memory]);
   } else if ('save' in request) {
-    answer(hashOf(id).save());
+    answer({ saved: hashOf(id).save() });
   } else if ('drop' in request) {
     hashes.delete(id);
   } else {
@@ -40,8 +40,8 @@ async function handle(request: HashRequest): Promise<void> {
   }
 }
 
-function answer(answer: HashAnswer): void {
-  parentPort?.postMessage(answer, []);
+function answer(answer: HashAnswer, transferred: readonly ArrayBuffer[] = []): void {
+  parentPort?.postMessage(answer, transferred);
 }
 
 async function begin(beginning: HashBeginning): Promise<RunningHash> {

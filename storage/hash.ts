@@ -10,13 +10,19 @@ export interface SavedHash {
   readonly state?: string;
 }
 
+/** What is left of memory whose bytes were hashed; undefined: nothing, or there was none. */
+export type HashedMemory = ArrayBuffer | undefined;
+
 /** A hash that grows with what it is of, here or in another thread. */
 export interface UploadHash {
   readonly algorithm: Algorithm;
   /** Bytes hashed so far, or on their way to be. */
   readonly length: number;
-  /** Adds bytes. When it is done, they are the caller's again. */
-  update(chunks: readonly Uint8Array[]): void | Promise<void>;
+  /**
+   * Adds bytes, which are the caller's again when it is done. If all of them lie in a `memory` that nobody else looks at
+   * meanwhile, it need not be copied on its way to another thread: what is returned stands in its place.
+   */
+  update(chunks: readonly Uint8Array[], memory?: ArrayBuffer): HashedMemory | Promise<HashedMemory>;
   /**
    * The digest so far; more can be added.
    * @throws where the thread that hashed has ended
@@ -65,11 +71,12 @@ export class RunningHash implements UploadHash {
     return this.#length;
   }
 
-  update(chunks: readonly Uint8Array[]): void {
+  update(chunks: readonly Uint8Array[], memory?: ArrayBuffer): HashedMemory {
     for (const chunk of chunks) {
       this.#engine.update(chunk);
       this.#length += chunk.length;
     }
+    return memory;
   }
 
   save(): SavedHash {

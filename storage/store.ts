@@ -11,10 +11,11 @@ import type { Page } from './pages.ts';
 import { type Referrer, Referrers, type ReferrersPage } from './referrers.ts';
 import { Space } from './space.ts';
 import { Tags } from './tags.ts';
-import { type UploadBody, Uploads } from './uploads.ts';
+import type { UploadBody } from './upload-batches.ts';
+import { Uploads } from './uploads.ts';
 
 export type { Page } from './pages.ts';
-export type { UploadBody } from './uploads.ts';
+export type { UploadBody } from './upload-batches.ts';
 
 /** A blob or manifest, without its bytes. `size` in bytes. */
 export interface BlobInfo {

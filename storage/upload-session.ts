@@ -1,13 +1,13 @@
 import { type Digest, splitDigest } from './digest.ts';
 import type { UploadLease } from './driver.ts';
-import { RunningHash, type SavedHash, type UploadHash } from './hash.ts';
+import { type HashedMemory, RunningHash, type SavedHash, type UploadHash } from './hash.ts';
 import type { HashThread } from './hash-thread.ts';
 import type { Claim } from './space.ts';
-import { type Batch, type BatchMemory, writeInBatches } from './upload-batches.ts';
+import { type Batch, type BatchMeans, type UploadBody, writeInBatches } from './upload-batches.ts';
 import { formatNote, parseNote, type UploadNote } from './upload-note.ts';
 
 /** What the uploads of a store share. */
-export interface UploadMeans extends BatchMemory {
+export interface UploadMeans extends BatchMeans {
   readonly thread: HashThread;
 }
 
@@ -43,7 +43,7 @@ export class UploadSession {
   }
 
   /** Adds a body. Should it break off, or a write fail, what came before is kept and the lease is ended. */
-  async absorb(body: AsyncIterable<Uint8Array>, claim: Claim): Promise<void> {
+  async absorb(body: UploadBody, claim: Claim): Promise<void> {
     try {
       await writeInBatches(body, this.#means, (batch) => this.#write(batch, claim));
     } catch (error) {
@@ -81,13 +81,17 @@ export class UploadSession {
     return this.#saved?.length === this.offset ? this.#saved : undefined;
   }
 
-  async #write({ chunks, size, isFull }: Batch, claim: Claim): Promise<{ hashed: void | Promise<void> }> {
+  async #write(
+    { chunks, size, memory }: Batch,
+    claim: Claim,
+  ): Promise<{ hashed: HashedMemory | Promise<HashedMemory> }> {
     await claim.count(size);
     // Only once: later on it is missing where a newer request has taken it along.
-    if (!this.#hashing) this.#live.hash ??= await this.#resume(isFull);
+    if (!this.#hashing) this.#live.hash ??= await this.#resume(memory !== undefined);
     this.#hashing = true;
     await this.lease.append(chunks);
-    return { hashed: this.#live.hash?.update(chunks) };
+    const { hash } = this.#live;
+    return { hashed: hash === undefined ? memory : hash.update(chunks, memory) };
   }
 
   /** `isLarge`: another thread hashes what it costs this one too much time to. */

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { BatchMemory } from './batch-memory.ts';
 import { BoundedMap } from './bounded-map.ts';
 import { type Algorithm, type Digest, splitDigest } from './digest.ts';
 import type { Driver } from './driver.ts';
@@ -9,17 +10,12 @@ import { writeLink } from './links.ts';
 import type { RepositoryName } from './names.ts';
 import { expireSessions } from './sessions.ts';
 import type { Space } from './space.ts';
-import { SharedPieces } from './shared-pieces.ts';
+import type { UploadBody } from './upload-batches.ts';
 import { formatNote, parseNote, type UploadNote } from './upload-note.ts';
 import { type LiveHash, type UploadMeans, UploadSession } from './upload-session.ts';
 
 /** How long a session may be idle while others are refused for want of the space that it takes. In ms. */
 const idleWhenShort = 300_000;
-
-/** The bytes of an upload, and how many they are, where that is known ahead. */
-export interface UploadBody extends AsyncIterable<Uint8Array> {
-  readonly length?: number;
-}
 
 /**
  * Upload sessions. Each session's bytes are hashed as they come. The hash lives here between requests; what is saved with
@@ -29,7 +25,7 @@ export class Uploads implements AsyncDisposable {
   readonly #driver: Driver;
   readonly #space: Space;
   readonly #hashes = new BoundedMap<string, LiveHash>(1000);
-  readonly #means: UploadMeans = { gathered: { bytes: 0 }, pieces: new SharedPieces(), thread: new HashThread() };
+  readonly #means: UploadMeans = { gathered: { bytes: 0 }, memory: new BatchMemory(), thread: new HashThread() };
   /** Requests of this process, by the session that they go on with. */
   readonly #requests = new Map<string, number>();
 

@@ -3,7 +3,31 @@ import { createServer, request, type ClientRequest } from 'node:http';
 import { expect, test } from 'vitest';
 import { MemoryBudget } from '../../src/http/body.ts';
 import { HttpError } from '../../src/http/errors.ts';
-import { withWhole } from '../../src/registry/body.ts';
+import { readBody, withWhole } from '../../src/registry/body.ts';
+
+test('a piece of a body that is given back takes no memory any more, and its neighbours are whole', async () => {
+  const seen = Promise.withResolvers<number[]>();
+  const server = createServer((incoming, response) => {
+    const read = async (): Promise<number[]> => {
+      const body = readBody(incoming);
+      const pieces: Uint8Array[] = [];
+      for await (const piece of body) pieces.push(piece);
+      const [first] = pieces;
+      if (first !== undefined) body.release?.(first);
+      return pieces.map(({ length }) => length);
+    };
+    seen.resolve(read());
+    response.end();
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  const port = typeof address === 'object' ? address?.port : undefined;
+  const outgoing = request({ port, host: '127.0.0.1', method: 'PUT', agent: false });
+  outgoing.write('x'.repeat(1000));
+  outgoing.end('y'.repeat(2000));
+  expect((await seen.promise).slice(0, 2)).toEqual([0, 2000]);
+  server.close();
+});
 
 test('all bodies that are being received share one bound, and give it back', async () => {
   const budget = new MemoryBudget(10);

@@ -1,9 +1,9 @@
 import { Worker } from 'node:worker_threads';
 import { afterEach, describe, expect, test, vi } from 'vitest';
+import { BatchMemory, batchSize } from '../../storage/batch-memory.ts';
 import { digestOf } from '../../storage/digest.ts';
 import { RunningHash } from '../../storage/hash.ts';
 import { HashThread } from '../../storage/hash-thread.ts';
-import { sharedPieceSize, SharedPieces } from '../../storage/shared-pieces.ts';
 import { FaultyFileSystem } from '../support/faulty-fs.ts';
 import { body, collect, sha256 } from '../support/images.ts';
 import { random } from '../support/random.ts';
@@ -15,14 +15,14 @@ describe.each(['sha256', 'sha512'] as const)('a %s in another thread', (algorith
   const bytes = random(4).bytes(200_000);
   const digest = (end: number): string => digestOf(bytes.subarray(0, end), algorithm);
 
-  test('says the digest so far, and goes on, of shared and of other memory', async () => {
+  test('says the digest so far, and goes on, and gives memory back that it was lent', async () => {
     await using thread = new HashThread();
-    const pieces = new SharedPieces();
     for (const hash of [thread.start(algorithm), thread.movable(algorithm)]) {
       for (const end of [0, 1, 64, 70_000, 200_000]) {
-        using piece = await pieces.gather([bytes.subarray(hash.length, end)]);
-        const chunk = end % 2 === 0 ? piece.bytes : bytes.subarray(hash.length, end);
-        await hash.update([chunk]);
+        const lent = new Uint8Array(bytes.subarray(hash.length, end));
+        const { byteLength } = lent;
+        expect(await hash.update([lent], lent.buffer)).toHaveProperty('byteLength', byteLength);
+        expect(lent.byteLength).toBe(0);
         expect(await hash.save()).toMatchObject({ length: end, digest: digest(end) });
       }
     }
@@ -54,7 +54,7 @@ test('hashes end with the thread that had them; later ones have another', async 
 test('an upload outlives the thread that hashes it', async () => {
   const post = vi.spyOn(Worker.prototype, 'postMessage');
   await using store = await storeOn(new FaultyFileSystem());
-  const bytes = random(5).bytes(3 * sharedPieceSize);
+  const bytes = random(5).bytes(3 * batchSize);
   const half = bytes.length / 2;
   const { id } = await store.uploads.create('a');
   await store.uploads.append('a', id, body(bytes.subarray(0, half)));
@@ -65,17 +65,40 @@ test('an upload outlives the thread that hashes it', async () => {
   expect(await collect((await store.blobs.open('a', sha256(bytes))).body)).toEqual(bytes);
 });
 
-test('who finds no shared memory left waits until some is given back, and gets it in turn', async () => {
-  const pieces = new SharedPieces();
+test('pieces of a body are given back once nobody looks at them, whoever hashes them', async () => {
+  await using store = await storeOn(new FaultyFileSystem());
+  for (const size of [1000, 3 * batchSize]) {
+    const bytes = random(size).bytes(size);
+    const released: Uint8Array[] = [];
+    const { id } = await store.uploads.create('a');
+    await store.uploads.commit('a', id, sha256(bytes), {
+      [Symbol.asyncIterator]: () => body(Buffer.from(bytes)),
+      release(piece) {
+        piece.fill(0);
+        released.push(piece);
+      },
+    });
+    expect(released.reduce((sum, { length }) => sum + length, 0)).toBe(size);
+    expect(await collect((await store.blobs.open('a', sha256(bytes))).body)).toEqual(bytes);
+  }
+});
+
+test('who finds no memory left for a batch waits until some is given back, in turn', async () => {
+  const memory = new BatchMemory();
   const order: number[] = [];
   const gathered = Array.from({ length: 14 }, async (_, number) => {
-    const piece = await pieces.gather([Buffer.from([number])]);
+    const bytes = await memory.gather([Buffer.from([number]), Buffer.from([77])]);
     order.push(number);
-    return piece;
+    return bytes;
   });
   const first = await Promise.all(gathered.slice(0, 12));
   for (let tick = 0; tick < 20; tick += 1) await Promise.resolve();
   expect(order).toHaveLength(12);
-  for (const piece of first.slice(0, 2)) piece[Symbol.dispose]();
-  expect((await Promise.all(gathered.slice(12))).map(({ bytes }) => [...bytes])).toEqual([[12], [13]]);
+  memory.give(first[0]?.buffer);
+  // A thread that ended took it along.
+  memory.give(undefined);
+  expect((await Promise.all(gathered.slice(12))).map((bytes) => [...bytes])).toEqual([
+    [12, 77],
+    [13, 77],
+  ]);
 });
