@@ -13,6 +13,7 @@ import { format, formatOutcome } from './frame/print.ts';
 import { keepResults } from './frame/results.ts';
 import { runBench } from './frame/run-bench.ts';
 import { logBenches, rsyslogConfigurations } from './logs/benches.ts';
+import { sharedStore } from './logs/searches.ts';
 import { registryBenches } from './registry/benches.ts';
 import { verifyDurability } from './registry/durability.ts';
 import { peerConfiguration } from './registry/servers.ts';
@@ -33,6 +34,7 @@ const machine = thisMachine();
 const commit = execFileSync('git', ['describe', '--always', '--dirty'], { cwd: import.meta.dirname, encoding: 'utf8' });
 console.log(`${formatMachine(machine)}\nshiplog ${commit}`);
 if (wanted.some((bench) => logBenches.includes(bench))) console.log(rsyslogConfigurations());
+await using _ = sharedStore;
 const results: Result[] = [];
 for (const bench of wanted) {
   const result = await runBench(bench);

@@ -44,7 +44,7 @@ test('whoever adds commands to a page says which test runs them, or above them w
   expect(all.flatMap(({ page, notRun }) => (notRun === undefined ? [] : [`${page}: ${notRun}`])))
     .toMatchInlineSnapshot(`
       [
-        "docs/bench.md: it takes ten minutes",
+        "docs/bench.md: it takes twenty minutes",
         "docs/nginx.md: it takes this machine's nginx; test/peers/nginx.test.ts runs the files that are copied here",
         "docs/nginx.md: it takes a service of this machine, and its nginx",
         "docs/tls.md: only Docker is told here who registry.corp is",

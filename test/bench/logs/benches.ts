@@ -1,6 +1,9 @@
 import type { Bench, Contestant } from '../frame/bench.ts';
 import { rsyslogConfiguration } from './rsyslog.ts';
 import { burst } from './burst.ts';
+import { logsElasticsearch } from './elasticsearch.ts';
+import { embedded } from './embedded.ts';
+import { searchBenches } from './searches.ts';
 import { type LogServer, rsyslog, shiplog } from './servers.ts';
 import { udpLosses } from './udp-loss.ts';
 
@@ -40,11 +43,16 @@ export const logBenches: readonly Bench[] = [
       ['rsyslog disk', () => toSink(() => rsyslog('disk'))],
     ]),
   },
+  logsElasticsearch,
   burst,
   ...udpLosses,
+  embedded,
+  ...searchBenches,
 ];
 
 /** rsyslog's configuration, as it is printed. */
 export function rsyslogConfigurations(): string {
-  return (['memory', 'disk'] as const).map((queue) => rsyslogConfiguration(queue, 'FOLDER', 514, 9200)).join('\n');
+  return (['memory', 'disk'] as const)
+    .map((queue) => rsyslogConfiguration(queue, 'FOLDER', 514, { port: 9200, index: 'logs' }))
+    .join('\n');
 }

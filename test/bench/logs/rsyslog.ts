@@ -20,6 +20,12 @@ export async function rsyslogd(): Promise<string> {
 /** What holds lines until they are delivered. Neither is synced. */
 export type Queue = 'memory' | 'disk';
 
+/** Where documents go. */
+export interface Target {
+  readonly port: number;
+  readonly index: string;
+}
+
 const queues: Readonly<Record<Queue, string>> = {
   memory: 'queue.type="LinkedList" queue.size="500000" queue.workerThreads="2"',
   disk: 'queue.type="Disk" queue.filename="logs" queue.maxFileSize="64m"',
@@ -66,9 +72,14 @@ function template(name: keyof typeof own): string {
  * Lines from a port, by TCP and UDP, to a sink, by bulks that create documents. A full queue is waited for, so that nothing is
  * lost. The ruleset's queue is the only one on the way.
  */
-export function rsyslogConfiguration(queue: Queue, folder: string, port: number, sink: number): string {
+export function rsyslogConfiguration(
+  queue: Queue,
+  folder: string,
+  port: number,
+  { port: sink, index }: Target,
+): string {
   const to = (name: string): string =>
-    `action(type="omelasticsearch" server="127.0.0.1" serverport="${sink}" template="${name}" searchIndex="logs" ` +
+    `action(type="omelasticsearch" server="127.0.0.1" serverport="${sink}" template="${name}" searchIndex="${index}" ` +
     `searchType="" bulkmode="on" maxbytes="8m" writeoperation="create" bulkid="id" dynbulkid="on" action.resumeRetryCount="-1")`;
   return `global(workDirectory="${folder}" maxMessageSize="64k" parser.permitSlashInProgramName="on"
   parser.escapeControlCharactersOnReceive="off" net.enableDNS="off")

@@ -7,14 +7,16 @@ import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from '../../support/server.ts';
 import { goProgram } from '../load.ts';
-import { type Queue, rsyslogConfiguration, rsyslogd } from './rsyslog.ts';
+import { type Queue, rsyslogConfiguration, rsyslogd, type Target } from './rsyslog.ts';
 
 /** What load/ is to send; load/main.go tells of each field. */
 export interface Sending {
   readonly lines: number;
   readonly network?: 'tcp' | 'udp';
-  /** Lines a second, at most. */
+  /** Datagrams a second, at most. */
   readonly rate?: number;
+  /** Lines of one format, whose times are spread over so many seconds before now. */
+  readonly span?: number;
   readonly wait?: 'sent' | 'quiet';
 }
 
@@ -79,7 +81,7 @@ export async function untilCounted({ url }: Shiplog, counter: string, value: num
     const count = await countOf({ url }, counter);
     if (count >= value) return;
     if (count !== last) [last, lastAt] = [count, performance.now()];
-    if (performance.now() - lastAt > 30_000) throw new Error(`${counter} stays at ${count} of ${value}`);
+    if (performance.now() - lastAt > 60_000) throw new Error(`${counter} stays at ${count} of ${value}`);
     await sleep(20);
   }
 }
@@ -92,11 +94,12 @@ export async function countOf({ url }: Pick<Shiplog, 'url'>, counter: string): P
   return Number(line.slice(counter.length + 1));
 }
 
-/** rsyslog with a queue, and a sink of its own, or an Elasticsearch at a port. */
-export function rsyslog(queue: Queue, elasticsearch?: number): Promise<LogServer> {
+/** rsyslog with a queue, and a sink of its own, or an Elasticsearch. */
+export function rsyslog(queue: Queue, elasticsearch?: Target): Promise<LogServer> {
   return start(async (folder, port, sink) => {
     const config = join(folder, 'rsyslog.conf');
-    await writeFile(config, rsyslogConfiguration(queue, folder, port, elasticsearch ?? sink));
+    const target = elasticsearch ?? { port: sink, index: 'logs' };
+    await writeFile(config, rsyslogConfiguration(queue, folder, port, target));
     return { command: await rsyslogd(), args: ['-n', '-f', config, '-i', join(folder, 'pid')], env: {} };
   });
 }

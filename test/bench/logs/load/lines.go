@@ -1,11 +1,18 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"strings"
 	"time"
+)
+
+// How lines say their times; each is always of the same length.
+const (
+	rfc3164 = time.Stamp
+	rfc5424 = "2006-01-02T15:04:05.000000Z"
 )
 
 const (
@@ -28,11 +35,24 @@ type stream struct {
 	bytes []byte
 	// ends is where each line ends.
 	ends []int
+	// layouts is how each says its time, which stands behind its PRI, and behind the version that follows that.
+	layouts []string
 }
 
-func (s *stream) add(line string) {
+func (s *stream) add(line, layout string) {
 	s.bytes = append(s.bytes, line...)
 	s.ends = append(s.ends, len(s.bytes))
+	s.layouts = append(s.layouts, layout)
+}
+
+// setTime has a line say another time.
+func (s *stream) setTime(i int, at time.Time) {
+	line := s.line(i)
+	start := bytes.IndexByte(line, '>') + 1
+	if s.layouts[i] == rfc5424 {
+		start += len("1 ")
+	}
+	copy(line[start:], at.Format(s.layouts[i]))
 }
 
 // line is one of the lines.
@@ -60,35 +80,35 @@ func newLines() *lines {
 		at := now.Add(time.Duration(i) * 25 * time.Microsecond)
 		host := fmt.Sprintf("node-%02d", container%20)
 		text := message(random, i)
-		header := header(container, host, at)
+		header, layout := header(container, host, at)
 		if i%10 == 3 {
 			inner := text
 			text = fmt.Sprintf(`{"level":"info","ts":%q,"logger":"http","msg":%q,"status":%d,"ms":%d}`,
-				at.Format("2006-01-02T15:04:05.000000Z"), inner, 200+random.IntN(300), random.IntN(1000))
+				at.Format(rfc5424), inner, 200+random.IntN(300), random.IntN(1000))
 			made.hosts[inner] = host
 		}
 		made.hosts[text] = host
-		made.sent[container%connections].add(header + text + "\n")
+		made.sent[container%connections].add(header+text+"\n", layout)
 	}
 	return made
 }
 
-func header(container int, host string, at time.Time) string {
+// header is what stands before a container's message, and how it says the time.
+func header(container int, host string, at time.Time) (header, layout string) {
 	priority := 30
 	if container%7 == 0 {
 		priority = 27
 	}
-	id := fmt.Sprintf("%064x", uint64(container+1)*0x9e3779b97f4a7c15)
+	id := fmt.Sprintf("%016x%048x", uint64(container+1)*0x9e3779b97f4a7c15, container)
 	name := fmt.Sprintf("web-%d", container)
 	switch container / connections % 3 {
 	case 0:
-		return fmt.Sprintf("<%d>%s %s %s[%d]: ", priority, at.Format(time.Stamp), host, name, 1000+container)
+		return fmt.Sprintf("<%d>%s %s %s[%d]: ", priority, at.Format(rfc3164), host, name, 1000+container), rfc3164
 	case 1:
 		image := fmt.Sprintf("v1|%s|%s|registry.corp/team/web:1.%d|sha256:%s|%s|prod", id, name, container%9, id, host)
-		return fmt.Sprintf("<%d>1 %s %s %s %d %s - ", priority, at.Format("2006-01-02T15:04:05.000000Z"), host, image,
-			1000+container, image)
+		return fmt.Sprintf("<%d>1 %s %s %s %d %s - ", priority, at.Format(rfc5424), host, image, 1000+container, image), rfc5424
 	default:
-		return fmt.Sprintf("<%d>%s %s[%d]: ", priority, at.Format(time.Stamp), id[:12], 1000+container)
+		return fmt.Sprintf("<%d>%s %s[%d]: ", priority, at.Format(rfc3164), id[:12], 1000+container), rfc3164
 	}
 }
 

@@ -5,7 +5,8 @@
 //
 // It answers one request of its own, which sends and waits until the sink has every document:
 // POST /_bench/send?network=tcp&to=ADDRESS&lines=1000000. The result is a line of JSON. With `wait=sent` it ends when the
-// lines are sent, with `wait=quiet` when no more documents come; with `rate`, lines a second, it does not send faster.
+// lines are sent, with `wait=quiet` when no more documents come; with `rate`, datagrams a second, it does not send faster.
+// With `span`, it sends lines of one format over TCP, whose times are spread over so many seconds before now.
 package main
 
 import (
@@ -55,6 +56,9 @@ func main() {
 	}
 }
 
+// mostWritten is how many bytes go into one write, about.
+const mostWritten = 256 << 10
+
 func send(made *lines, sink *sink, request *http.Request) (result, error) {
 	query := request.URL.Query()
 	count, err := strconv.Atoi(query.Get("lines"))
@@ -62,6 +66,7 @@ func send(made *lines, sink *sink, request *http.Request) (result, error) {
 		return result{}, err
 	}
 	rate, _ := strconv.Atoi(query.Get("rate"))
+	span, _ := strconv.Atoi(query.Get("span"))
 	network := query.Get("network")
 	before := sink.documents.Load()
 	var group sync.WaitGroup
@@ -81,9 +86,12 @@ func send(made *lines, sink *sink, request *http.Request) (result, error) {
 		group.Add(1)
 		go func() {
 			defer group.Done()
-			if network == "tcp" {
+			switch {
+			case span > 0:
+				sizes[i], errs[i] = sendSpread(conn, &made.sent[i], count/connections, time.Duration(span)*time.Second)
+			case network == "tcp":
 				sizes[i], errs[i] = sendStream(conn, &made.sent[i], count/connections)
-			} else {
+			default:
 				sizes[i], errs[i] = sendDatagrams(conn, &made.sent[i], count/connections, rate/connections)
 			}
 		}()
@@ -136,18 +144,41 @@ func send(made *lines, sink *sink, request *http.Request) (result, error) {
 
 // sendStream sends lines as a stream, many in one write.
 func sendStream(conn net.Conn, lines *stream, count int) (int64, error) {
-	const most = 256 << 10
 	var size int64
 	for left := count; left > 0; {
 		lap := min(left, len(lines.ends))
 		left -= lap
 		for bytes := lines.bytes[:lines.ends[lap-1]]; len(bytes) > 0; {
-			written, err := conn.Write(bytes[:min(most, len(bytes))])
+			written, err := conn.Write(bytes[:min(mostWritten, len(bytes))])
 			size += int64(written)
 			if err != nil {
 				return size, err
 			}
 			bytes = bytes[written:]
+		}
+	}
+	return size, nil
+}
+
+// sendSpread sends the lines whose times have a zone, with times that are spread over a while before now: others are
+// taken to be from a zone in which they are of now.
+func sendSpread(conn net.Conn, lines *stream, count int, span time.Duration) (int64, error) {
+	var size int64
+	start := time.Now().UTC().Add(-span)
+	buffer := make([]byte, 0, mostWritten+4096)
+	for sent, i := 0, 0; sent < count; i = (i + 1) % len(lines.ends) {
+		if lines.layouts[i] != rfc5424 {
+			continue
+		}
+		lines.setTime(i, start.Add(span/time.Duration(count)*time.Duration(sent)))
+		buffer = append(buffer, lines.line(i)...)
+		sent++
+		if len(buffer) >= mostWritten || sent == count {
+			if _, err := conn.Write(buffer); err != nil {
+				return size, err
+			}
+			size += int64(len(buffer))
+			buffer = buffer[:0]
 		}
 	}
 	return size, nil
