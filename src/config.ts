@@ -2,23 +2,14 @@ import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { isMap, parseDocument, stringify } from 'yaml';
 import type { z } from 'zod';
+import { ConfigError } from './config/error.ts';
 import { type Key, keys, nearest, variable } from './config/keys.ts';
 import { complete, type Config, configSchema, contradictions, packageRoot } from './config/schema.ts';
 
 export type { Config, ElasticsearchConfig, LogsConfig } from './config/schema.ts';
 export { packageRoot } from './config/schema.ts';
-export { formatAddress, type ListenAddress } from './config/values.ts';
-
-/** The configuration cannot be used; `problems` has a line for each thing that is wrong. */
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError';
-  readonly problems: readonly string[];
-
-  constructor(problems: readonly string[]) {
-    super(`the configuration cannot be used:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
-    this.problems = problems;
-  }
-}
+export { formatAddress, type ListenAddress } from './config/address.ts';
+export { ConfigError } from './config/error.ts';
 
 /** Where configuration comes from. */
 export interface ConfigSources {

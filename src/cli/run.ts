@@ -1,5 +1,5 @@
 import { type Command, type CommandContext, CommandError, UsageError } from './command.ts';
-import { ConfigError } from '../config.ts';
+import { ConfigError } from '../config/error.ts';
 import { ImageError } from '../images/errors.ts';
 import { StartError } from '../start-error.ts';
 

@@ -1,4 +1,5 @@
-import { type Config, formatAddress, type ListenAddress, loadConfig } from '../config.ts';
+import type { Config } from '../config.ts';
+import { formatAddress, type ListenAddress } from '../config/address.ts';
 import { makeUser } from '../auth/make-user.ts';
 import type { Command } from './command.ts';
 import { openLog } from '../log.ts';
@@ -26,18 +27,18 @@ export const serve: Command = async ({ args, env, stdout, stderr }) => {
     stdout.write(usage);
     return 0;
   }
-  const load = (): Config => loadConfig({ file: values.config, env });
-  const config = load();
   const log = openLog();
   using ending = catchEndSignals();
-  const supervisor = new Supervisor({ file: values.config, count: config.workers }, givenSockets(env), log);
+  await using supervisor = new Supervisor(givenSockets(env), log);
+  supervisor.prepare();
+  // The worker loads its program meanwhile, which takes longer.
+  const { loadConfig } = await import('../config.ts');
+  const load = (): Config => loadConfig({ file: values.config, env });
+  const config = load();
   const replace = replaceWorkers(supervisor, { config, load, file: values.config, log });
-  const starting = supervisor.start();
+  const starting = supervisor.start({ file: values.config, count: config.workers });
   using _replacing = onHangUp(() => starting.then(replace, () => undefined));
-  const running = await starting.catch(async (error: unknown) => {
-    await supervisor[Symbol.asyncDispose]();
-    throw error;
-  });
+  const running = await starting;
 
   const summary = summarize(config, running);
   if (stderr.isTTY === true) stderr.write(`shiplog is running\n${render(summary)}`);

@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import type { Contradiction } from './contradiction.ts';
 import type { http } from './http.ts';
 import type { ingest } from './ingest.ts';
-import { formatAddress, type ListenAddress } from './values.ts';
+import { formatAddress, type ListenAddress } from './address.ts';
 
 interface Parsed {
   readonly http: z.output<ReturnType<typeof http>>;

@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import { availableParallelism, totalmem } from 'node:os';
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import { formatAddress, type ListenAddress } from './address.ts';
 
 declare module 'zod' {
   /** What the reference of the configuration says of a key, beside its `description`. */
@@ -13,14 +14,6 @@ declare module 'zod' {
     /** Its value is shown to nobody, and can also be given as the name of a file (`…_file`). */
     secret?: true;
   }
-}
-
-/** Where something listens. */
-export interface ListenAddress {
-  readonly host: string;
-  readonly port: number;
-  /** A descriptor that this process was started with, of a socket that is bound there: it is used instead of a new one. */
-  readonly fd?: number;
 }
 
 const durations = { d: 86_400_000, h: 3_600_000, m: 60_000, s: 1000, ms: 1 } as const;
@@ -50,11 +43,6 @@ export function parseDuration(text: string): number | undefined {
 /** `64MiB`, `8GiB` → bytes; undefined where the text is no size. */
 export function parseSize(text: string): number | undefined {
   return parseAmount(text, sizes);
-}
-
-/** `host:port` as it is written. */
-export function formatAddress({ host, port }: ListenAddress): string {
-  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 /** A text that stands for a value; `decode` answers undefined where it does not. */

@@ -36,14 +36,16 @@ export type FromWorker =
 
 /** What the supervisor says to a worker. */
 export type ToWorker =
+  /** Begin. Until this is said it loads its program. */
+  | { readonly kind: 'start'; readonly orders: WorkerOrders }
   /** Finish what goes on, and end. */
   | { readonly kind: 'end' }
   | { readonly kind: 'question'; readonly id: number; readonly question: Question }
   | { readonly kind: 'answers'; readonly id: number; readonly answers: readonly Answer[]; readonly crew: Crew };
 
-/** What a worker is started with, as its one argument. */
+/** What a worker is started with. */
 export interface WorkerOrders {
-  /** The configuration's file, if `--config` named one. */
+  /** The configuration's file, if `--config` named one: a worker of a newer program reads it by its own schema. */
   readonly file?: string;
   readonly slot: number;
   readonly count: number;

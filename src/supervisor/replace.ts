@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
-import { type Config, ConfigError } from '../config.ts';
+import type { Config } from '../config.ts';
+import { ConfigError } from '../config/error.ts';
 import { StartError } from '../start-error.ts';
 import type { Supervisor } from './supervisor.ts';
 

@@ -29,7 +29,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { StartError } from '../start-error.ts';
 import { Inquiry } from './inquiry.ts';
-import type { FromWorker, ToWorker, WorkerOrders } from './messages.ts';
+import type { FromWorker, ToWorker } from './messages.ts';
 import { type GivenSocket, stdioOf } from './sockets.ts';
 
 /** What workers are started with. */
@@ -63,22 +63,30 @@ export class Supervisor implements AsyncDisposable {
   readonly #members = new Set<Member>();
   readonly #inquiry: Inquiry;
   readonly #ending = new AbortController();
-  #options: CrewOptions;
+  /** Undefined: no worker has orders yet. */
+  #options: CrewOptions | undefined;
+  /** A worker without orders. */
+  #prepared: Worker | undefined;
   #deaths = 0;
   /** Deaths in youth, one after another. */
   #failures = 0;
 
-  constructor(options: CrewOptions, sockets: readonly GivenSocket[], log: Logger) {
+  constructor(sockets: readonly GivenSocket[], log: Logger) {
     cluster.schedulingPolicy = cluster.SCHED_NONE;
-    this.#options = options;
     this.#sockets = sockets;
     this.#log = log;
     this.#inquiry = new Inquiry(() => [...this.#members].filter(({ ready }) => ready).map(({ worker }) => worker));
   }
 
+  /** Has the first worker load its program, which takes long, ahead of its start. */
+  prepare(): void {
+    this.#prepared = this.#fork();
+  }
+
   /** Starts the first workers. @throws {StartError} they cannot start as they are configured */
-  async start(): Promise<Running> {
-    return this.#startAll();
+  async start(options: CrewOptions): Promise<Running> {
+    this.#options = options;
+    return this.#startAll(options);
   }
 
   /** Replaces all workers. @throws {StartError} the new ones cannot start; the old ones go on */
@@ -86,7 +94,7 @@ export class Supervisor implements AsyncDisposable {
     const [old, before] = [[...this.#members], this.#options];
     this.#options = options;
     try {
-      await this.#startAll();
+      await this.#startAll(options);
     } catch (error) {
       this.#options = before;
       await this.#end([...this.#members].filter((member) => !old.includes(member)));
@@ -97,31 +105,32 @@ export class Supervisor implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ending.abort();
+    this.#prepared?.process.kill('SIGKILL');
     await this.#end([...this.#members]);
   }
 
   /** The first one makes what is not there yet, and finds out what is wrong. */
-  async #startAll(): Promise<Running> {
-    const running = await this.#start(0);
-    const others = Array.from({ length: this.#options.count - 1 }, (_, place) => this.#start(place + 1));
+  async #startAll(options: CrewOptions): Promise<Running> {
+    const running = await this.#start(options, 0);
+    const others = Array.from({ length: options.count - 1 }, (_, place) => this.#start(options, place + 1));
     await Promise.all(others);
     return running;
   }
 
-  async #start(slot: number): Promise<Running> {
-    const { file, count } = this.#options;
-    const sockets = this.#sockets;
-    const orders: WorkerOrders = { slot, count, sockets, ...(file !== undefined && { file }) };
-    cluster.setupPrimary({
-      exec: join(import.meta.dirname, 'worker.ts'),
-      args: [JSON.stringify(orders)],
-      stdio: stdioOf(sockets),
-    });
+  #fork(): Worker {
+    const exec = join(import.meta.dirname, 'worker.ts');
+    cluster.setupPrimary({ exec, args: [], stdio: stdioOf(this.#sockets) });
     const worker = cluster.fork();
-    const member: Member = { worker, slot, startedAt: performance.now(), ready: false, ending: false };
-    this.#members.add(member);
     // What is sent to one that has died fails; its exit tells all.
     worker.on('error', () => undefined);
+    return worker;
+  }
+
+  async #start({ file, count }: CrewOptions, slot: number): Promise<Running> {
+    const worker = this.#prepared?.isDead() === false ? this.#prepared : this.#fork();
+    this.#prepared = undefined;
+    const member: Member = { worker, slot, startedAt: performance.now(), ready: false, ending: false };
+    this.#members.add(member);
     const ready = Promise.withResolvers<Running>();
     worker.on('message', (message: FromWorker) => this.#hear(member, message, ready));
     worker.once('exit', (code, signal) => {
@@ -134,6 +143,8 @@ export class Supervisor implements AsyncDisposable {
       if (worker.isConnected()) worker.once('disconnect', fail);
       else fail();
     });
+    const orders = { slot, count, sockets: this.#sockets, ...(file !== undefined && { file }) };
+    tell(worker, { kind: 'start', orders });
     return ready.promise;
   }
 
@@ -172,12 +183,14 @@ export class Supervisor implements AsyncDisposable {
   }
 
   async #restart(slot: number): Promise<void> {
-    while (!this.#ending.signal.aborted && slot < this.#options.count) {
+    while (!this.#ending.signal.aborted) {
       const pause = this.#failures === 0 ? 0 : Math.min(250 * 2 ** (this.#failures - 1), longestPause);
       await sleep(pause, undefined, { signal: this.#ending.signal }).catch(() => undefined);
+      const options = this.#options;
+      if (options === undefined || slot >= options.count) return;
       if (this.#ending.signal.aborted || this.#isFilled(slot)) return;
       try {
-        await this.#start(slot);
+        await this.#start(options, slot);
         return;
       } catch (error) {
         this.#failures += 1;

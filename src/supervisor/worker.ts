@@ -1,4 +1,4 @@
-/** What a worker runs (supervisor.ts). Its one argument is its orders. */
+/** What a worker runs (supervisor.ts). */
 import { ConfigError, loadConfig } from '../config.ts';
 import { openLog } from '../log.ts';
 import { type Service, startService } from '../service.ts';
@@ -7,15 +7,16 @@ import { SupervisedColleagues } from './colleagues.ts';
 import type { FromWorker, ToWorker, WorkerOrders } from './messages.ts';
 import { withSockets } from './sockets.ts';
 
-const orders: WorkerOrders = JSON.parse(process.argv[2] ?? '');
 const tell = (message: FromWorker): void => void process.send?.(message);
-const colleagues = new SupervisedColleagues(orders, tell);
+const ordered = Promise.withResolvers<WorkerOrders>();
 const told = Promise.withResolvers<void>();
+let colleagues: SupervisedColleagues | undefined;
 let service: Service | undefined;
 
 process.on('message', (message: ToWorker) => {
-  if (message.kind === 'end') told.resolve();
-  else if (message.kind === 'answers') colleagues.hear(message.id, message.answers, message.crew);
+  if (message.kind === 'start') ordered.resolve(message.orders);
+  else if (message.kind === 'end') told.resolve();
+  else if (message.kind === 'answers') colleagues?.hear(message.id, message.answers, message.crew);
   else {
     const { id, question } = message;
     // One that ends has nothing more to say at some point.
@@ -29,8 +30,11 @@ process.on('SIGTERM', () => told.resolve());
 
 /** Runs until it is told to end. */
 async function work(): Promise<void> {
+  const orders = await Promise.race([ordered.promise, told.promise]);
+  if (orders === undefined) return;
   const { file, slot, count, sockets } = orders;
   const log = openLog(undefined, count > 1 ? { worker: slot } : {});
+  colleagues = new SupervisedColleagues({ slot, count }, tell);
   const config = withSockets(loadConfig({ file, env: process.env }), sockets);
   service = await startService(config, { log, colleagues });
   const { http, syslog, access } = service;
