@@ -43,9 +43,7 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedSi
   await mkdir(options.directory, { recursive: true, mode: ownerOnly });
   await using parent = await open(dirname(options.directory), 'r');
   await parent.sync();
-  const sink = new Embedded(options);
-  await sink.sweep();
-  return sink;
+  return new Embedded(options);
 }
 
 class Embedded implements EmbeddedSink {
@@ -71,6 +69,8 @@ class Embedded implements EmbeddedSink {
     const { maxSize = Infinity, pieceSize = Math.max(maxSize / 8, leastPiece) } = options;
     this.#pieceSize = pieceSize;
     this.#timer = setInterval(() => this.#sweepSoon(), sweepEvery).unref();
+    // What is delivered comes after it; nobody else waits for the thread.
+    this.#sweepSoon();
   }
 
   async deliver({ pieces, size }: Bulk, signal: AbortSignal): Promise<Outcome[]> {
