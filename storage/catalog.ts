@@ -2,7 +2,7 @@ import { BoundedMap } from './bounded-map.ts';
 import type { Driver } from './driver.ts';
 import { manifestsName, repositoriesFolder } from './layout.ts';
 import { isName, type RepositoryName } from './names.ts';
-import { type Page, takePage } from './pages.ts';
+import { firstAfter, type Page, takePage } from './pages.ts';
 
 /** What is to be looked at next: a name that may be a repository's, or all names that go on from it. */
 interface Step {
@@ -53,7 +53,9 @@ export class Catalog {
   ): AsyncGenerator<RepositoryName, void, void> {
     // A name and what goes on from it are two steps, with `a-b` between `a` and `a/b`.
     const looked = new Map<RepositoryName, Folder>();
-    for (const { name, order } of steps) {
+    // The one ahead of the first that sorts after it may be the way to what goes on from it.
+    const first = firstAfter(steps, after, ({ order }) => order) - 1;
+    for (const { name, order } of steps.slice(Math.max(0, first))) {
       if (order === name) {
         if (name <= after || !only(name)) continue;
         const folder = await this.#look(name);

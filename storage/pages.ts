@@ -17,3 +17,16 @@ export async function takePage<T extends string>(
   }
   return { entries, more: false };
 }
+
+/** The place of the first entry that sorts after a text. */
+export function firstAfter<T>(sorted: readonly T[], text: string | undefined, keyOf: (entry: T) => string): number {
+  if (text === undefined) return 0;
+  let [low, high] = [0, sorted.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    const entry = sorted[middle];
+    if (entry === undefined || keyOf(entry) > text) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}

@@ -6,7 +6,7 @@ import { manifestsFolder, tagFolder, tagIndexFolder, tagIndexLink, tagLink, tags
 import { readLink } from './links.ts';
 import type { KeyedLock } from './lock.ts';
 import { isTag, type RepositoryName, type Tag } from './names.ts';
-import type { Page } from './pages.ts';
+import { firstAfter, type Page } from './pages.ts';
 import { parallel } from './parallel.ts';
 
 const width = 16;
@@ -39,7 +39,7 @@ export class Tags {
     const { tags, pointing } = await this.#listOf(name);
     if (limit === 0) return { tags: [], more: false };
     const found: Tag[] = [];
-    for (let at = firstAfter(tags, after); at < tags.length && found.length <= limit; at += width) {
+    for (let at = firstAfter(tags, after, (tag) => tag); at < tags.length && found.length <= limit; at += width) {
       const some = tags.slice(at, at + width);
       const unsure = some.filter((tag) => !pointing.has(tag));
       await parallel(unsure, width, async (tag) => {
@@ -96,16 +96,4 @@ export class Tags {
     if (version !== undefined && tags.length <= longestKept) this.#kept.set(name, { ...list, version });
     return list;
   }
-}
-
-/** The place of the first that sorts after a text. */
-function firstAfter(sorted: readonly string[], text: string | undefined): number {
-  if (text === undefined) return 0;
-  let [low, high] = [0, sorted.length];
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((sorted[middle] ?? '') > text) high = middle;
-    else low = middle + 1;
-  }
-  return low;
 }
