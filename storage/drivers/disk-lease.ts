@@ -3,7 +3,7 @@ import { StorageError } from '../errors.ts';
 import type { Durability } from './durability.ts';
 import type { FileHandle, FileSystem } from './file-system.ts';
 import { asStorageError, hasCode, readFile, writeAll } from './files.ts';
-import { leases, removeUpload, writeRecord } from './upload-folder.ts';
+import { removeUpload, type UploadLog } from './upload-log.ts';
 
 /** What the leases of a driver share. */
 export interface DiskUploadContext {
@@ -24,6 +24,8 @@ export interface Base {
   readonly file?: string;
   /** How much of it was synced; absent: all. */
   readonly durable?: number;
+  /** Files of the upload that are of no use once a lease leaves its own. */
+  readonly litter?: readonly string[];
 }
 
 /** The right to write to an upload in a tree of files. */
@@ -33,8 +35,9 @@ export class DiskLease implements UploadLease {
   readonly note: string;
   readonly #context: DiskUploadContext;
   readonly #id: string;
-  readonly #folder: string;
+  readonly #log: UploadLog;
   readonly #file: string;
+  readonly #litter: readonly string[];
   readonly #handle: FileHandle;
   #offset: number;
   /** Bytes that a power cut cannot take. */
@@ -47,7 +50,7 @@ export class DiskLease implements UploadLease {
     context: DiskUploadContext,
     lease: {
       id: string;
-      folder: string;
+      log: UploadLog;
       generation: number;
       inherited: number;
       note: string;
@@ -55,11 +58,12 @@ export class DiskLease implements UploadLease {
       handle: FileHandle;
       offset: number;
       durable: number;
+      litter: readonly string[];
     },
   ) {
     this.#context = context;
     this.#id = lease.id;
-    this.#folder = lease.folder;
+    this.#log = lease.log;
     this.generation = lease.generation;
     this.inherited = lease.inherited;
     this.note = lease.note;
@@ -67,6 +71,7 @@ export class DiskLease implements UploadLease {
     this.#handle = lease.handle;
     this.#offset = lease.offset;
     this.#durable = lease.durable;
+    this.#litter = lease.litter;
   }
 
   get offset(): number {
@@ -87,40 +92,40 @@ export class DiskLease implements UploadLease {
   }
 
   read(): AsyncIterable<Uint8Array> {
-    return readFile(this.#context.files, `${this.#folder}/${this.#file}`, { start: 0, end: this.#offset - 1 });
+    return readFile(this.#context.files, `${this.#context.folder}/${this.#file}`, { start: 0, end: this.#offset - 1 });
   }
 
   async save(note: string): Promise<void> {
     await this.#finally(async () => {
       await this.#check();
       await this.#sync();
-      const { generation, offset } = this;
-      await writeRecord(this.#context.files, this.#folder, { generation, offset, file: this.#file, note });
+      await this.#log.leave({ offset: this.#offset, file: this.#file, note });
       this.#release();
+      await this.#remove(this.#litter).catch(() => undefined);
     });
   }
 
   async commit(key: string): Promise<void> {
-    const { durability, files, root } = this.#context;
+    const { durability, folder, root } = this.#context;
     const path = `${root}/${key}`;
     await this.#finally(async () => {
       await this.#check();
       await this.#sync();
       const file = await this.#handle.stat();
-      await durability.place(`${this.#folder}/${this.#file}`, path);
+      await durability.place(`${folder}/${this.#file}`, path);
       this.#release();
       try {
         await durability.settleNew(path, file);
       } finally {
-        // The blob is what counts; what may be left of the upload's folder is only litter.
-        await removeUpload(files, this.#folder).catch(() => undefined);
+        // The blob is what counts; what may be left of the upload is only litter.
+        await this.#remove([this.#id, ...this.#litter]).catch(() => undefined);
       }
     });
   }
 
   async abort(): Promise<void> {
     await this.#finally(async () => {
-      await removeUpload(this.#context.files, this.#folder);
+      await this.#remove([this.#id, this.#file, ...this.#litter]);
       this.#release();
     });
   }
@@ -134,7 +139,13 @@ export class DiskLease implements UploadLease {
 
   /** What the next lease of this process goes on with. */
   left(): Base {
-    return { generation: this.generation, offset: this.#offset, file: this.#file, durable: this.#durable };
+    return {
+      generation: this.generation,
+      offset: this.#offset,
+      file: this.#file,
+      durable: this.#durable,
+      litter: this.#litter,
+    };
   }
 
   #release(): void {
@@ -167,9 +178,9 @@ export class DiskLease implements UploadLease {
 
   /** Whether another process took the lease. */
   async #check(): Promise<void> {
-    const there = await leases(this.#context.files, this.#folder);
-    if (there === undefined) throw unknown();
-    if (Math.max(...there) !== this.generation) throw takenOver();
+    const held = await this.#log.isHeld();
+    if (held === undefined) throw unknown();
+    if (!held) throw takenOver();
   }
 
   async #sync(): Promise<void> {
@@ -187,7 +198,12 @@ export class DiskLease implements UploadLease {
   async #close(): Promise<void> {
     if (!this.#open) return;
     this.#open = false;
+    await this.#log.close();
     await this.#handle.close();
+  }
+
+  #remove(names: readonly string[]): Promise<void> {
+    return removeUpload(this.#context.files, this.#context.folder, names);
   }
 }
 

@@ -1,11 +1,24 @@
+import { randomUUID } from 'node:crypto';
 import type { UploadArea, UploadLease } from '../driver.ts';
 import { KeyedLock } from '../lock.ts';
 import { type Base, DiskLease, type DiskUploadContext } from './disk-lease.ts';
 import type { FileHandle } from './file-system.ts';
-import { asStorageError, hasCode, readFile, unlessAbsent, writeAll } from './files.ts';
-import { dataFile, leaseFile, leases, readRecord, removeUpload, writeRecord } from './upload-folder.ts';
+import { asStorageError, hasCode, readFile, remove, unlessAbsent, writeAll } from './files.ts';
+import {
+  beginLog,
+  dataFile,
+  latestLease,
+  readLog,
+  removeUpload,
+  type UploadHistory,
+  UploadLog,
+  uploadOfData,
+} from './upload-log.ts';
 
-/** Unfinished uploads in a tree of files; `upload-folder.ts` draws what each has. */
+/** Leases whose files are looked for, where none of them has left anything. */
+const mostLost = 100;
+
+/** Unfinished uploads in a tree of files; `upload-log.ts` says what each has. */
 export class DiskUploads implements UploadArea, AsyncDisposable {
   readonly #context: DiskUploadContext;
   readonly #live = new Map<string, DiskLease>();
@@ -16,22 +29,21 @@ export class DiskUploads implements UploadArea, AsyncDisposable {
   }
 
   async create(id: string, note: string): Promise<void> {
-    const folder = this.#folder(id);
     try {
-      await this.#context.files.mkdir(folder, { recursive: true });
-      await writeRecord(this.#context.files, folder, { generation: 0, offset: 0, note });
+      await beginLog(this.#context.files, this.#path(id), note);
     } catch (error) {
-      await removeUpload(this.#context.files, folder).catch(() => undefined);
+      await this.#remove([id]).catch(() => undefined);
       throw asStorageError(error);
     }
   }
 
   async state(id: string): Promise<{ offset: number; note: string } | undefined> {
-    const record = await readRecord(this.#context.files, this.#folder(id));
-    if (record === undefined) return undefined;
+    const history = await this.#read(id);
+    if (history === undefined) return undefined;
+    const { state } = history;
     const live = this.#live.get(id);
-    const offset = live !== undefined && live.generation > record.generation ? live.offset : record.offset;
-    return { offset, note: record.note };
+    const offset = live !== undefined && live.generation > state.generation ? live.offset : state.offset;
+    return { offset, note: state.note };
   }
 
   async open(id: string): Promise<UploadLease | undefined> {
@@ -45,18 +57,19 @@ export class DiskUploads implements UploadArea, AsyncDisposable {
   }
 
   async *list(): AsyncGenerator<{ id: string; idle: number; note: string }, void, void> {
-    for (const id of await this.#ids()) {
-      const record = await readRecord(this.#context.files, this.#folder(id));
-      if (record !== undefined) yield { id, idle: await this.#idle(id), note: record.note };
+    for (const name of await this.#names()) {
+      const history = uploadOfData(name) === undefined ? await this.#read(name) : undefined;
+      if (history !== undefined) yield { id: name, idle: await this.#idle(name, history), note: history.state.note };
     }
   }
 
   /** Removes what is left of uploads that cannot go on. */
   async sweep(age: number): Promise<void> {
     const { files } = this.#context;
-    for (const id of await this.#ids()) {
-      if ((await this.#canGoOn(id)) || (await this.#idle(id)) < age) continue;
-      await removeUpload(files, this.#folder(id));
+    for (const name of await this.#names()) {
+      const stats = await unlessAbsent(files.stat(this.#path(name)));
+      if (stats === undefined || Date.now() - stats.mtimeMs < age || (await this.#isOfUse(name))) continue;
+      await remove(files, this.#path(name));
     }
   }
 
@@ -65,62 +78,34 @@ export class DiskUploads implements UploadArea, AsyncDisposable {
   }
 
   async #open(id: string): Promise<UploadLease | undefined> {
-    const folder = this.#folder(id);
     const older = this.#live.get(id);
     await older?.stop();
-    const lease = await this.#takeLease(folder);
-    const record = lease && (await readRecord(this.#context.files, folder));
-    if (lease === undefined || record === undefined) {
+    const taken = await UploadLog.take(this.#context.files, this.#path(id), randomUUID());
+    if (taken === undefined) {
       this.#live.delete(id);
       return undefined;
     }
-    const base = older?.generation === lease.previous ? older.left() : record;
-    const data = await this.#openData(folder, base, lease);
-    if (data === undefined) {
-      // Nobody can go on with it any more.
-      this.#live.delete(id);
-      await removeUpload(this.#context.files, folder);
-      return undefined;
-    }
-    const opened = new DiskLease(this.#context, {
-      id,
-      folder,
-      generation: lease.generation,
-      inherited: base.generation,
-      note: record.note,
-      ...data,
-    });
-    this.#live.set(id, opened);
-    return opened;
-  }
-
-  /**
-   * Makes the next lease's file, which nobody else then can. `previous` is the lease before it, released or not.
-   * Undefined: there is no such upload.
-   */
-  async #takeLease(folder: string): Promise<{ generation: number; previous: number } | undefined> {
-    const { files } = this.#context;
-    for (;;) {
-      const record = await readRecord(files, folder);
-      const held = await leases(files, folder);
-      if (record === undefined || held === undefined) return undefined;
-      const previous = Math.max(record.generation, ...held);
-      const generation = previous + 1;
-      try {
-        await (await files.open(leaseFile(folder, generation), 'wx')).close();
-      } catch (error) {
-        if (hasCode(error, 'EEXIST')) continue;
-        if (hasCode(error, 'ENOENT')) return undefined;
-        throw error;
+    const { log, lease: generation, before } = taken;
+    try {
+      const previous = latestLease(before);
+      const base = older?.generation === previous ? older.left() : before.state;
+      const litter = litterOf(id, base, previous);
+      const data = await this.#openData(id, base, { generation, previous });
+      if (data === undefined) {
+        // Nobody can go on with it any more.
+        this.#live.delete(id);
+        await log.close();
+        await this.#remove([id, ...(base.file === undefined ? [] : [base.file]), ...litter]);
+        return undefined;
       }
-      // Others may have gone on to later leases, and have removed this one's file as an old one, before it was made.
-      const now = await leases(files, folder);
-      if (now === undefined) return undefined;
-      const latest = Math.max(...now) === generation;
-      for (const old of latest ? now.filter((lease) => lease < generation) : [generation]) {
-        await unlessAbsent(files.unlink(leaseFile(folder, old)));
-      }
-      if (latest) return { generation, previous };
+      const inherited = base.generation;
+      const { note } = before.state;
+      const lease = new DiskLease(this.#context, { id, log, generation, inherited, note, litter, ...data });
+      this.#live.set(id, lease);
+      return lease;
+    } catch (error) {
+      await log.close();
+      throw error;
     }
   }
 
@@ -130,20 +115,20 @@ export class DiskUploads implements UploadArea, AsyncDisposable {
    * power cut took its data.
    */
   async #openData(
-    folder: string,
+    id: string,
     base: Base,
     lease: { generation: number; previous: number },
   ): Promise<{ handle: FileHandle; file: string; offset: number; durable: number } | undefined> {
     const { files } = this.#context;
     const released = base.generation === lease.previous;
     const fresh = base.file === undefined || !released;
-    const file = fresh || base.file === undefined ? dataFile(lease.generation) : base.file;
-    const handle = await unlessAbsent(files.open(`${folder}/${file}`, fresh ? 'w' : 'r+'));
+    const file = fresh || base.file === undefined ? dataFile(id, lease.generation) : base.file;
+    const handle = fresh ? await this.#begin(file) : await unlessAbsent(files.open(this.#path(file), 'r+'));
     if (handle === undefined) return undefined;
     try {
       if (fresh && base.file !== undefined) {
         let copied = 0;
-        for await (const piece of readFile(files, `${folder}/${base.file}`, { start: 0, end: base.offset - 1 })) {
+        for await (const piece of readFile(files, this.#path(base.file), { start: 0, end: base.offset - 1 })) {
           await writeAll(handle, [piece], copied);
           copied += piece.length;
         }
@@ -165,30 +150,60 @@ export class DiskUploads implements UploadArea, AsyncDisposable {
     }
   }
 
-  /** False: it was torn as it was made or ended, or its data has become a blob. */
-  async #canGoOn(id: string): Promise<boolean> {
+  /** A new file. A power cut may have taken a lease's line and left its data, which may have become a blob as well. */
+  async #begin(file: string): Promise<FileHandle> {
     const { files } = this.#context;
-    const record = await readRecord(files, this.#folder(id));
-    if (record?.file === undefined) return record !== undefined;
-    return (await unlessAbsent(files.stat(`${this.#folder(id)}/${record.file}`))) !== undefined;
+    try {
+      return await files.open(this.#path(file), 'wx');
+    } catch (error) {
+      if (!hasCode(error, 'EEXIST')) throw error;
+      await this.#remove([file]);
+      return files.open(this.#path(file), 'wx');
+    }
   }
 
-  async #ids(): Promise<string[]> {
+  /** False: it is what is left of an upload that was torn as it was made or ended, or of a lease that was lost. */
+  async #isOfUse(name: string): Promise<boolean> {
+    const id = uploadOfData(name);
+    const history = await this.#read(id ?? name);
+    if (history === undefined) return false;
+    const { file } = history.state;
+    if (id !== undefined) return name === file || name === dataFile(id, latestLease(history));
+    return file === undefined || (await unlessAbsent(this.#context.files.stat(this.#path(file)))) !== undefined;
+  }
+
+  async #names(): Promise<string[]> {
     const { files, folder } = this.#context;
     return (await files.readdir(folder, { withFileTypes: true })).map(({ name }) => name);
   }
 
   /** ms since something of an upload was written. */
-  async #idle(id: string): Promise<number> {
+  async #idle(id: string, history: UploadHistory): Promise<number> {
     const { files } = this.#context;
-    const folder = this.#folder(id);
-    const entries = (await unlessAbsent(files.readdir(folder, { withFileTypes: true }))) ?? [];
-    const paths = [folder, ...entries.map(({ name }) => `${folder}/${name}`)];
-    const stats = await Promise.all(paths.map((path) => unlessAbsent(files.stat(path))));
+    const names = new Set([id, history.state.file ?? id, dataFile(id, latestLease(history))]);
+    const stats = await Promise.all([...names].map((name) => unlessAbsent(files.stat(this.#path(name)))));
     return Math.max(0, Date.now() - Math.max(0, ...stats.map((one) => one?.mtimeMs ?? 0)));
   }
 
-  #folder(id: string): string {
-    return `${this.#context.folder}/${id}`;
+  #read(id: string): Promise<UploadHistory | undefined> {
+    return readLog(this.#context.files, this.#path(id));
   }
+
+  #remove(names: readonly string[]): Promise<void> {
+    return removeUpload(this.#context.files, this.#context.folder, names);
+  }
+
+  #path(name: string): string {
+    return `${this.#context.folder}/${name}`;
+  }
+}
+
+/** The files of leases that were not released: none of them is of use once the next one leaves a file of its own. */
+function litterOf(id: string, base: Base, previous: number): readonly string[] {
+  if (base.generation === previous) return base.litter ?? [];
+  const litter = base.file === undefined ? [] : [base.file];
+  for (let lease = Math.max(base.generation, previous - mostLost) + 1; lease <= previous; lease += 1) {
+    litter.push(dataFile(id, lease));
+  }
+  return litter;
 }

@@ -21,8 +21,8 @@ export interface Dirent {
 /** An open file, or a directory opened to be synced. Lengths and positions in bytes. */
 export interface FileHandle {
   read(buffer: Uint8Array, offset: number, length: number, position: number): Promise<{ bytesRead: number }>;
-  /** It may write less than it was given. */
-  writev(buffers: Uint8Array[], position: number): Promise<{ bytesWritten: number }>;
+  /** It may write less than it was given. Without a position, it is for a file that was opened to be added to. */
+  writev(buffers: Uint8Array[], position?: number): Promise<{ bytesWritten: number }>;
   truncate(length: number): Promise<void>;
   stat(): Promise<Stats>;
   datasync(): Promise<void>;
@@ -33,6 +33,8 @@ export interface FileHandle {
 /** The little of a file system that the disk driver needs; its errors carry Node's codes. */
 export interface FileSystem {
   open(path: string, flags: string, mode?: number): Promise<FileHandle>;
+  /** Opens a file that is there, to read it and to add to its end, wherever that is when something is written (O_APPEND). */
+  openToAdd(path: string): Promise<FileHandle>;
   mkdir(path: string, options: { recursive: true }): Promise<string | undefined>;
   readdir(path: string, options: { withFileTypes: true }): Promise<Dirent[]>;
   rename(from: string, to: string): Promise<void>;

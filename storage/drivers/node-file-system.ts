@@ -3,6 +3,8 @@ import * as promises from 'node:fs/promises';
 import { promisify } from 'node:util';
 import type { FileHandle, FileSystem } from './file-system.ts';
 
+const { O_RDWR, O_APPEND } = fs.constants;
+
 const [open, read, writev] = [promisify(fs.open), promisify(fs.read), promisify(fs.writev)];
 const [ftruncate, fdatasync, fsync] = [promisify(fs.ftruncate), promisify(fs.fdatasync), promisify(fs.fsync)];
 
@@ -68,6 +70,7 @@ export const nodeFileSystem: FileSystem = {
             () => open(path, flags, mode),
           ),
     ),
+  openToAdd: async (path) => new OpenFile(await atOnce(() => fs.openSync(path, O_RDWR | O_APPEND))),
   mkdir: (path, options) =>
     change(
       () => fs.mkdirSync(path, options),
@@ -111,7 +114,7 @@ class OpenFile implements FileHandle {
     return { bytesRead: await atOnce(() => fs.readSync(this.#fd, buffer, offset, length, position)) };
   }
 
-  async writev(buffers: Uint8Array[], position: number): Promise<{ bytesWritten: number }> {
+  async writev(buffers: Uint8Array[], position?: number): Promise<{ bytesWritten: number }> {
     let length = 0;
     for (const buffer of buffers) length += buffer.length;
     if (length > short) return writev(this.#fd, buffers, position);

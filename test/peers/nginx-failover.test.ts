@@ -63,7 +63,7 @@ const stores: Readonly<Record<'disk' | 'bucket', () => Place>> = {
     const root = join(folder, String((places += 1)));
     return {
       settings: { SHIPLOG_STORAGE_DRIVER: 'disk', SHIPLOG_STORAGE_DISK_ROOT: root },
-      sessions: () => readdir(join(root, uploads)),
+      sessions: async () => (await readdir(join(root, uploads))).filter((name) => !name.includes('.')),
       async age() {
         const before = Date.now() / 1000 - 7200;
         const paths = await readdir(join(root, uploads), { recursive: true });

@@ -36,12 +36,10 @@ async function breakOff(text: string, how: 'end' | 'reset'): Promise<void> {
 function sessions(): { id: string; released: boolean }[] {
   const files = [...registry.disk.files()].filter(([path]) => path.startsWith(uploads));
   return files
-    .filter(([path]) => path.endsWith('/record'))
+    .filter(([path]) => !path.includes('.data.'))
     .map(([path, bytes]) => {
-      const folder = path.slice(0, -'record'.length);
-      const generations = files.map(([path]) => Number(path.split(`${folder}lease.`)[1] ?? 0));
-      const { generation } = JSON.parse(String(bytes));
-      return { id: folder.split('/').at(-2) ?? '', released: generation === Math.max(...generations) };
+      const last = String(bytes).trimEnd().split('\n').at(-1) ?? '';
+      return { id: path.split('/').at(-1) ?? '', released: 'generation' in JSON.parse(last) };
     });
 }
 

@@ -64,7 +64,7 @@ const layout = [
   `repositories/(?<name>.+)/_(?:layers|manifests/revisions)/${digest}/link`,
   `repositories/(?<name>.+)/_manifests/tags/(?<tag>[^/]+)/(?:current|index/${digest})/link`,
   `_shiplog/index/(?:configs|subjects)/(?:sha256|sha512)/[0-9a-f]+/(?<name>.+)/_manifests/${digest}/link`,
-  `_shiplog/uploads/${uuid}/(?:record|lease\\.\\d+|data\\.\\d+)`,
+  `_shiplog/uploads/${uuid}(?:\\.data\\.\\d+)?`,
 ].map((shape) => new RegExp(`^${top}/${shape}$`));
 
 /** Whether a file has a place in the layout, made of a name, a tag and a digest that are such. */

@@ -33,6 +33,7 @@ async function litter(fileSystem: FaultyFileSystem): Promise<string[]> {
   await driver.sweep(0);
   const left = (await driver.list(temporaryFolder)).map(({ name }) => `tmp/${name}`);
   for (const { name } of await driver.list(uploadsFolder)) {
+    if (name.includes('.data.')) continue;
     const lease = await driver.uploads.open(name);
     if (lease === undefined) left.push(`uploads/${name}`);
     await lease?.abort();

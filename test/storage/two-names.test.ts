@@ -5,7 +5,7 @@ import { blob, body, pushBlob } from '../support/images.ts';
 import { root, storeOn } from './power-cut.ts';
 
 /*
- * A blob's file is renamed out of its upload's folder. A power cut may keep the new name of it and the old one too: then
+ * A blob's file is renamed out of the uploads' folder. A power cut may keep the new name of it and the old one too: then
  * what is done to the upload is done to the blob.
  */
 const content = blob('application/octet-stream', 'the content of a blob');
@@ -29,8 +29,8 @@ describe('an upload whose data is a blob as well, after a power cut', () => {
 
   test('is over, and is swept', async () => {
     await store.uploads.append('app', id, body(content.bytes.subarray(0, 5)));
-    await files.unlink(`${uploads}/${id}/data.1`);
-    await files.link(place, `${uploads}/${id}/data.1`);
+    await files.unlink(`${uploads}/${id}.data.1`);
+    await files.link(place, `${uploads}/${id}.data.1`);
     const restarted = await storeOn(files.kill());
     await expect(restarted.uploads.append('app', id, body(Buffer.from('other')))).rejects.toMatchObject({
       code: 'UPLOAD_UNKNOWN',
@@ -40,7 +40,7 @@ describe('an upload whose data is a blob as well, after a power cut', () => {
   });
 
   test('takes another file, where nothing of it was kept but that name', async () => {
-    await files.link(place, `${uploads}/${id}/data.1`);
+    await files.link(place, `${uploads}/${id}.data.1`);
     const restarted = await storeOn(files.kill());
     await restarted.uploads.append('app', id, body(Buffer.from('other')));
     expect(stored()).toBe(String(content.bytes));

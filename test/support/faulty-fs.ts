@@ -106,6 +106,11 @@ export class FaultyFileSystem {
     return handle;
   }
 
+  async openToAdd(path: string): Promise<FaultyHandle> {
+    this.#find('open', path);
+    return this.open(path, 'a+');
+  }
+
   async mkdir(path: string, options: { recursive: true }): Promise<string | undefined> {
     await this.#call('mkdir', path);
     let directory = this.#root;
