@@ -26,7 +26,9 @@ export class BulkBuilder {
 
   /** What was added since the last time. */
   take(): Bulk {
-    const bulk = new Bulk(this.#records === 0 ? [] : [this.writer.take()], this.#records, this.#oldest, this.#began);
+    if (this.#records === 0) return Bulk.join([]);
+    const { bytes, chunk } = this.writer.take();
+    const bulk = new Bulk([bytes], this.#records, this.#oldest, this.#began, [chunk]);
     this.#records = 0;
     this.#oldest = Infinity;
     this.#began = undefined;

@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer';
+import type { Chunk } from './byte-writer.ts';
 import type { Position } from './spool/reader.ts';
 
 /** A document as a sink stores it. */
@@ -32,13 +33,22 @@ export class Bulk implements Iterable<SinkDocument> {
   readonly oldest: number;
   /** Where the block starts in which a record began, by its index; absent: it is the one in which it ended. */
   readonly began: ReadonlyMap<number, Position>;
+  /** What the pieces lie in, as far as it is to be freed, and is held for this. */
+  readonly #chunks: readonly Chunk[];
 
-  constructor(pieces: readonly Buffer[], records: number, oldest: number, began = noneBegan) {
+  constructor(
+    pieces: readonly Buffer[],
+    records: number,
+    oldest: number,
+    began = noneBegan,
+    chunks: readonly Chunk[] = [],
+  ) {
     this.pieces = pieces;
     this.records = records;
     this.size = pieces.reduce((sum, { length }) => sum + length, 0);
     this.oldest = oldest;
     this.began = began;
+    this.#chunks = chunks;
   }
 
   /** Documents of which none arrived before a moment, in µs since 1970. */
@@ -51,7 +61,7 @@ export class Bulk implements Iterable<SinkDocument> {
     return new Bulk([Buffer.from(text)], records, oldest);
   }
 
-  /** All documents of some bulks. */
+  /** All documents of some bulks, which are not to be freed any more. */
   static join(bulks: readonly Bulk[]): Bulk {
     const [only] = bulks;
     if (only !== undefined && bulks.length === 1) return only;
@@ -64,10 +74,31 @@ export class Bulk implements Iterable<SinkDocument> {
       oldest = Math.min(oldest, bulk.oldest);
       for (const piece of bulk.pieces) addPiece(pieces, piece);
     }
-    return new Bulk(pieces, records, oldest, began);
+    return new Bulk(
+      pieces,
+      records,
+      oldest,
+      began,
+      bulks.flatMap((bulk) => bulk.#chunks),
+    );
   }
 
-  /** The documents with these indices, which ascend. */
+  /** Whether it follows another in memory, so that both can be sent as they lie there. */
+  isBehind(other: Bulk): boolean {
+    return this.pieces[0]?.buffer === other.pieces.at(-1)?.buffer;
+  }
+
+  /** Nobody reads it any more. Without this the garbage collector finds that out. */
+  free(): void {
+    for (const chunk of this.#chunks) chunk.release();
+  }
+
+  /** Someone may read it after it was freed: then it is left to the garbage collector. */
+  keep(): void {
+    for (const chunk of this.#chunks) chunk.hold();
+  }
+
+  /** The documents with these indices, which ascend. They are freed with all others. */
   pick(indices: readonly number[]): Bulk {
     const pieces: Buffer[] = [];
     const began = new Map<number, Position>();
@@ -81,7 +112,7 @@ export class Bulk implements Iterable<SinkDocument> {
       }
       index += 1;
     }
-    return new Bulk(pieces, next, this.oldest, began);
+    return new Bulk(pieces, next, this.oldest, began, this.#chunks);
   }
 
   *[Symbol.iterator](): Generator<SinkDocument, void, undefined> {

@@ -1,7 +1,28 @@
 import { Buffer } from 'node:buffer';
+import { freeMemory } from './memory.ts';
 
-/** Bytes of a chunk, unless one document is larger. */
+/** Bytes of a chunk, unless what is taken at once is larger. */
 const chunkSize = 8 * 1024 * 1024;
+
+/** Memory that is freed when the last one has let go of it. */
+export class Chunk {
+  readonly bytes: Buffer;
+  #users = 1;
+
+  constructor(length: number) {
+    this.bytes = Buffer.allocUnsafeSlow(length);
+  }
+
+  hold(): void {
+    this.#users += 1;
+  }
+
+  /** Nobody may read it, who did not hold it. */
+  release(): void {
+    this.#users -= 1;
+    if (this.#users === 0) freeMemory(this.bytes);
+  }
+}
 
 const ZERO = 0x30;
 
@@ -20,7 +41,8 @@ const base36 = Buffer.from('0123456789abcdefghijklmnopqrstuvwxyz');
  * not taken is always of one piece. Each method but `reserve` needs room that was reserved, or reserves it where it says so.
  */
 export class ByteWriter {
-  #bytes = Buffer.alloc(0);
+  #chunk = new Chunk(0);
+  #bytes = this.#chunk.bytes;
   #start = 0;
   #at = 0;
 
@@ -35,18 +57,22 @@ export class ByteWriter {
   }
 
   #grow(length: number): void {
+    const before = this.#chunk;
     const kept = this.#bytes.subarray(this.#start, this.#at);
-    this.#bytes = Buffer.allocUnsafeSlow(Math.max(chunkSize, 2 * (kept.length + length)));
+    this.#chunk = new Chunk(Math.max(chunkSize, 2 * kept.length + length));
+    this.#bytes = this.#chunk.bytes;
     this.#bytes.set(kept);
     this.#start = 0;
     this.#at = kept.length;
+    before.release();
   }
 
-  /** What was written since the last time. It stays as it is. */
-  take(): Buffer {
-    const taken = this.#bytes.subarray(this.#start, this.#at);
+  /** What was written since the last time, and the chunk in which it is, which is held for the caller. */
+  take(): { readonly bytes: Buffer; readonly chunk: Chunk } {
+    const bytes = this.#bytes.subarray(this.#start, this.#at);
     this.#start = this.#at;
-    return taken;
+    this.#chunk.hold();
+    return { bytes, chunk: this.#chunk };
   }
 
   /** Bytes; reserves. */
@@ -113,8 +139,9 @@ export class ByteWriter {
     this.#at += digits;
   }
 
-  /** An integer that is not negative, of 16 digits at most. */
+  /** An integer that is not negative, of 16 digits at most; reserves. */
   integer(value: number): void {
+    this.reserve(16);
     const upper = Math.floor(value / 1e8);
     if (upper < 1e7) {
       this.text(String(value));

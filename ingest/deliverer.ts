@@ -60,7 +60,7 @@ export class Deliverer {
     return this.#trouble;
   }
 
-  /** Sees to it that each document is settled, unless it is aborted. */
+  /** Sees to it that each document is settled, and frees the bulk; unless it is aborted. */
   async deliver(bulk: Bulk, progress: Pick<DeliveryProgress, 'settle'>, signal: AbortSignal): Promise<void> {
     let left = bulk;
     let { taken } = this.counts;
@@ -73,6 +73,8 @@ export class Deliverer {
       const outcomes = await this.#attempt(left, signal);
       if (signal.aborted) return;
       if (outcomes instanceof SinkError) {
+        // Who knows what of it is still being sent.
+        bulk.keep();
         this.counts.failed += 1;
         this.#complain(outcomes, this.counts.taken > taken);
         ({ taken } = this.counts);
@@ -116,6 +118,7 @@ export class Deliverer {
       ({ taken } = this.counts);
       left = retry.length === 0 ? nothing : left.pick(retry);
     }
+    if (!signal.aborted) bulk.free();
   }
 
   async #attempt(bulk: Bulk, signal: AbortSignal): Promise<readonly Outcome[] | SinkError> {

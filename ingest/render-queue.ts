@@ -65,11 +65,12 @@ export class RenderQueue {
 
   /** As much as makes one delivery, up to the end of a block if one is in it. */
   take(): Rendered[] {
-    let count = 0;
-    let size = 0;
-    for (const item of this.#items) {
-      if (count > 0 && size + item.bulk.size > largestDelivery) break;
-      size += item.bulk.size;
+    let [count, size] = [0, 0];
+    for (const { bulk } of this.#items) {
+      const before = this.#items[count - 1]?.bulk;
+      const isMuch = size + bulk.size > largestDelivery;
+      if (before !== undefined && (isMuch || (size > largestDelivery / 2 && !bulk.isBehind(before)))) break;
+      size += bulk.size;
       count += 1;
     }
     // Only behind a whole block can it be noted how far the journal is delivered.

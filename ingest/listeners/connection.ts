@@ -6,7 +6,7 @@ import { type Budget, overhead } from './budget.ts';
 import type { Fairness, Load } from './fairness.ts';
 import { Framer, type Piece } from './framing.ts';
 import { arrival, type ListenerOptions } from './listener.ts';
-import { freeMemory } from './memory.ts';
+import { freeMemory } from '../memory.ts';
 
 /** What all connections of a listener count. */
 export interface ConnectionCounters {

@@ -1,6 +1,7 @@
 import { type Client, errors } from '@elastic/elasticsearch';
 import type { Bulk } from '../bulk.ts';
 import type { Log } from '../log.ts';
+import { freeMemory } from '../memory.ts';
 import { isTooLarge, outcomeOf, type BulkItem } from './elasticsearch-errors.ts';
 import { Repeats } from './elasticsearch-repeats.ts';
 import { SinkError, type Outcome } from './sink.ts';
@@ -31,6 +32,8 @@ export class BulkWriter {
     } catch (error) {
       if (mayHaveStored(error)) this.#repeats.unanswered(bulk);
       if (!isTooLarge(error)) throw error;
+      // It may be answered before it was sent as a whole.
+      bulk.keep();
       if (bulk.records === 1) {
         const reason = `larger than Elasticsearch, or a proxy before it, takes (413): ${body.length} bytes`;
         return [{ status: 'rejected', reason }];
@@ -40,6 +43,7 @@ export class BulkWriter {
       const before = await this.write(client, bulk.pick(indices.slice(0, half)), signal);
       return [...before, ...(await this.write(client, bulk.pick(indices.slice(half)), signal))];
     }
+    if (bulk.pieces.length > 1) freeMemory(body);
     if (this.#repeats.isFirst(bulk, items)) return items.map(() => stored);
     await this.#repeats.mend(client, bulk, items, signal);
     return items.map(outcomeOf);

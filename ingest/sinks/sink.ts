@@ -38,7 +38,8 @@ export interface Sink extends AsyncDisposable {
   readonly possibleDuplicates: number;
 
   /**
-   * Stores documents; the answer has one outcome for each, in their order. Nothing is dropped on the way.
+   * Stores documents; the answer has one outcome for each, in their order. Nothing is dropped on the way. Once it has
+   * answered, it reads the bulk no more; when it has thrown, it may.
    * @throws {SinkError} when no document was judged; the whole batch is to be sent again.
    */
   deliver(bulk: Bulk, signal: AbortSignal): Promise<Outcome[]>;

@@ -1,4 +1,5 @@
 import type { StoredBlock } from '../block.ts';
+import { freeMemory } from '../memory.ts';
 import type { FileSystem } from './file-system.ts';
 import { openToRead, type ReadFile } from './read-file.ts';
 import {
@@ -94,7 +95,10 @@ export async function* readSegment(
   yield* readRun(file, segment, headerLength, segment.length);
 }
 
-/** Reads what lies between two offsets of a segment, the second of which is a block's end, or the end of what is left. */
+/**
+ * Reads what lies between two offsets of a segment, the second of which is a block's end, or the end of what is left. A
+ * block can be read until another is asked for.
+ */
 async function* readRun(
   file: ReadFile,
   { number, identity }: WrittenSegment,
@@ -128,6 +132,7 @@ async function* readRun(
       used = next - at;
     }
     at += used;
+    freeMemory(chunk);
   }
 }
 

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { Bulk } from '../../ingest/bulk.ts';
+import { Chunk } from '../../ingest/byte-writer.ts';
 import { Deliverer } from '../../ingest/deliverer.ts';
 import { Deliveries } from '../../ingest/deliveries.ts';
 import { largestDelivery, type Rendered, RenderQueue } from '../../ingest/render-queue.ts';
@@ -175,4 +176,35 @@ test('beyond a bound nothing more is begun before the oldest has ended', async (
   scene.answer('2');
   await scene.step();
   expect(scene.noted.at(-1)).toBe(65);
+});
+
+test.each<[what: string, answers: (Outcome | SinkError)[], freed: boolean]>([
+  ['that is taken is freed', [{ status: 'indexed' }], true],
+  ['that is taken later is freed then', [{ status: 'retry', reason: '429' }, { status: 'indexed' }], true],
+  [
+    'that may still be on its way from a failed attempt is not',
+    [new SinkError('unavailable', 'away'), { status: 'indexed' }],
+    false,
+  ],
+])('the memory of a bulk %s', async (_, answers, freed) => {
+  const chunk = new Chunk(64);
+  const bytes = chunk.bytes.subarray(0, chunk.bytes.write('{"create":{"_id":"a"}}\n{}\n'));
+  const bulk = new Bulk([bytes], 1, noon * 1000, undefined, [chunk]);
+  const deliverer = new Deliverer({
+    sink: {
+      mostDeliveries: 1,
+      async deliver([document]) {
+        expect(document).toEqual({ id: 'a', json: '{}' });
+        const answer = answers.shift();
+        if (answer instanceof SinkError || answer === undefined) throw answer;
+        return [answer];
+      },
+    },
+    deadLetters: { add: async () => undefined },
+    log: silent,
+    backoff: [0, 0],
+  });
+  await deliverer.deliver(bulk, { settle: () => undefined }, new AbortController().signal);
+  expect(answers).toEqual([]);
+  expect(chunk.bytes.byteLength === 0).toBe(freed);
 });
