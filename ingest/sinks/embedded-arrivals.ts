@@ -5,6 +5,7 @@ import { type Arrival, type ArrivalPage, type ArrivalRequest, largestArrivals } 
 import { compare, type Position } from '../query/cursor.ts';
 import { pageLength } from '../query/search.ts';
 import { matches } from '../query/values.ts';
+import { commonReader } from './embedded-common.ts';
 import { dayFiles, openForReading, timeOf, versionOf } from './embedded-schema.ts';
 
 /** A question for what came, on its way to a thread. `deadline` in ms since 1970. */
@@ -53,10 +54,12 @@ function readFile(database: DatabaseSync, { query, since, limit, deadline }: Arr
       WHERE at >= ? ORDER BY at DESC, key DESC`,
   );
   statement.setReadBigInts(true);
+  const whole = commonReader(database);
   let [count, characters] = [0, 0];
-  for (const { at, key, sequence, id, json } of statement.iterate(BigInt(Math.ceil(since)))) {
-    if (typeof key !== 'bigint' || typeof id !== 'string' || typeof json !== 'string') throw new Error('a row is odd');
+  for (const { at, key, sequence, id, json: kept } of statement.iterate(BigInt(Math.ceil(since)))) {
+    if (typeof key !== 'bigint' || typeof id !== 'string' || typeof kept !== 'string') throw new Error('a row is odd');
     if (count > limit || characters > largestArrivals || Date.now() > deadline) return true;
+    const json = whole(kept);
     if (query !== undefined && !matches(query, JSON.parse(json))) continue;
     found.push({ at: Number(at), time: timeOf(key), sequence: Number(sequence), id, json });
     count += 1;

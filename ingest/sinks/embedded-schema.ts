@@ -14,10 +14,11 @@ import { valuesAt } from '../query/values.ts';
  *                id        unique: a second delivery is ignored
  *                sequence  `event.sequence`
  *                source    → sources
- *                json      the document, as it came
+ *                json      the document; what it has in common with others is in `common` (embedded-common.ts)
  *     sources    facts     what documents have in common (host, container, image, level, …): {"host.name": ["web-1"], …}
  *                documents how many there are
  *     words      FTS5 without content: rowid = key, the words of `message`, cut by `query/words.ts`
+ *     common     texts that stand in several documents, by number
  *     arrivals   when documents came: those with the keys from first to last at a ms of the writer's clock
  *
  * The first three are read in the order of the key: a search takes what it needs and stops. Beyond two million documents of
@@ -38,7 +39,12 @@ const schema = `
 /** Beside which a file of version 1 has all the rest. */
 const schemaOfArrivals = `
   CREATE TABLE arrivals (at INTEGER, first INTEGER, last INTEGER NOT NULL, PRIMARY KEY (at, first)) STRICT, WITHOUT ROWID;
-  PRAGMA user_version = 2;
+`;
+
+/** Beside which a file of version 2 has all the rest. */
+const schemaOfCommon = `
+  CREATE TABLE common (number INTEGER PRIMARY KEY, json TEXT NOT NULL) STRICT;
+  PRAGMA user_version = 3;
 `;
 
 /** How long a writer waits for another process's, in ms. */
@@ -95,6 +101,7 @@ export function openForWriting(directory: string, name: string): DatabaseSync {
     const version = versionOf(database);
     if (version === 0) database.exec(schema);
     if (version < 2) database.exec(schemaOfArrivals);
+    if (version < 3) database.exec(schemaOfCommon);
     database.exec('COMMIT');
     syncDirectory(directory);
     return database;
@@ -133,7 +140,7 @@ export function factsOf(document: unknown): string {
   return JSON.stringify(facts);
 }
 
-/** 0: it has no tables yet; 1: it has no `arrivals`. */
+/** 0: it has no tables yet; 1: it has no `arrivals`; 2: it has no `common`. */
 export function versionOf(database: DatabaseSync): number {
   return Number(database.prepare('PRAGMA user_version').get()?.['user_version']);
 }

@@ -1,5 +1,6 @@
 import { compare, type Position } from '../query/cursor.ts';
 import { largestPage, pageLength } from '../query/search.ts';
+import { commonReader } from './embedded-common.ts';
 import { openForReading, timeOf } from './embedded-schema.ts';
 import { candidates, keyRange, type KeyRange, OutOfTime, prepareWalk, type WalkTask } from './embedded-walk.ts';
 
@@ -85,6 +86,7 @@ function searchFile(task: SearchTask, name: string, range: KeyRange): { hits: Hi
     `SELECT documents.key, documents.sequence, documents.id, documents.json ${walk.sql} ORDER BY ${walk.key} DESC`,
   );
   prepared.setReadBigInts(true);
+  const whole = commonReader(database);
   const hits: Hit[] = [];
   let characters = 0;
   let group: Hit[] = [];
@@ -92,7 +94,7 @@ function searchFile(task: SearchTask, name: string, range: KeyRange): { hits: Hi
   let floor = 0;
   try {
     for (const row of prepared.iterate(...walk.parameters)) {
-      const hit = toHit(row);
+      const hit = toHit(row, whole);
       if (hit.time !== group[0]?.time) {
         hits.push(...group.toSorted(compare));
         characters += ofGroup;
@@ -115,8 +117,8 @@ function searchFile(task: SearchTask, name: string, range: KeyRange): { hits: Hi
   return { hits: firstOf([...hits, ...group], floor, limit), floor };
 }
 
-function toHit(row: Record<string, unknown>): Hit {
+function toHit(row: Record<string, unknown>, whole: (json: string) => string): Hit {
   const { key, sequence, id, json } = row;
   if (typeof key !== 'bigint' || typeof id !== 'string' || typeof json !== 'string') throw new Error('a row is odd');
-  return { time: timeOf(key), sequence: Number(sequence), id, json };
+  return { time: timeOf(key), sequence: Number(sequence), id, json: whole(json) };
 }

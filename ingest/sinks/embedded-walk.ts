@@ -2,6 +2,7 @@ import type { DatabaseSync, SQLInputValue } from 'node:sqlite';
 import type { Query } from '../query/ast.ts';
 import { fieldFunction, toSqlite, type SqliteQuery } from '../query/to-sqlite.ts';
 import { matchesField, type Leaf } from '../query/values.ts';
+import { commonReader } from './embedded-common.ts';
 import { dayFiles, firstKey, keyShift, openForReading, timeOf } from './embedded-schema.ts';
 
 /** What a walk through the documents is asked for. Times in ms since 1970. */
@@ -102,7 +103,7 @@ export function prepareWalk(
     parameters.push(...sources.parameters);
   }
   if (documents !== undefined) {
-    database.function(fieldFunction, { deterministic: true }, fieldMatcher());
+    database.function(fieldFunction, { deterministic: true }, fieldMatcher(commonReader(database)));
     conditions.push(documents.sql);
     parameters.push(...documents.parameters);
   }
@@ -125,13 +126,13 @@ function countSources(database: DatabaseSync, { sql, parameters }: NonNullable<S
 }
 
 /** `matchesField` for SQL: a document is parsed once for all the conditions of a query. */
-function fieldMatcher(): (json: SQLInputValue, leaf: SQLInputValue) => number {
+function fieldMatcher(whole: (json: string) => string): (json: SQLInputValue, leaf: SQLInputValue) => number {
   const leaves = new Map<string, Leaf>();
   let text = '';
   let document: unknown;
   return (json, leaf) => {
     if (typeof json !== 'string' || typeof leaf !== 'string') return 0;
-    if (json !== text) document = JSON.parse(json);
+    if (json !== text) document = JSON.parse(whole(json));
     text = json;
     const known = leaves.get(leaf) ?? parseLeaf(leaf);
     leaves.set(leaf, known);

@@ -1,12 +1,10 @@
 import { rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import { valuesAt } from '../query/values.ts';
 import { indexText } from '../query/words.ts';
 import {
   dayFiles,
   dayLength,
-  factsOf,
   fileOf,
   firstKey,
   openForReading,
@@ -15,6 +13,7 @@ import {
   syncDirectory,
   timeOf,
 } from './embedded-schema.ts';
+import { CommonWriter } from './embedded-common.ts';
 import { type Row, rowsOf } from './embedded-row.ts';
 import { serve } from './embedded-worker.ts';
 import type { Outcome } from './sink.ts';
@@ -140,6 +139,7 @@ class DayFile {
   readonly #lastKey: StatementSync;
   readonly #insertArrivals: StatementSync;
   readonly #size: StatementSync;
+  readonly #common: CommonWriter;
 
   constructor(directory: string, name: string) {
     this.#path = join(directory, name);
@@ -157,6 +157,7 @@ class DayFile {
     this.#lastKey = database.prepare('SELECT max(key) AS key FROM documents WHERE key < ?');
     this.#lastKey.setReadBigInts(true);
     this.#size = database.prepare('SELECT page_count * page_size AS size FROM pragma_page_count, pragma_page_size');
+    this.#common = new CommonWriter(database);
     this.#insertArrivals = database.prepare('INSERT INTO arrivals (at, first, last) VALUES (?, ?, ?)');
   }
 
@@ -188,12 +189,12 @@ class DayFile {
     // FTS5 is fast where its rows come in order.
     for (const { index, row } of entries.toSorted(byOrder)) {
       key = this.#freeKey(row.timestamp / 1000, key);
-      const source = this.#sourceOf(factsOf(row.document));
-      if (this.#insertDocument.run(key, row.id, row.sequence, source, row.json).changes === 0) {
+      const source = this.#sourceOf(row.facts);
+      if (this.#insertDocument.run(key, row.id, row.sequence, source, this.#common.shorten(row)).changes === 0) {
         key -= 1n;
         continue;
       }
-      this.#insertWords.run(key, indexText(valuesAt(row.document, 'message').join(' ')));
+      this.#insertWords.run(key, indexText(row.message));
       counts.set(source, (counts.get(source) ?? 0) + 1);
       outcomes.set(index, { status: 'indexed' });
       if (run !== undefined && run[1] + 1n === key) {

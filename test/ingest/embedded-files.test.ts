@@ -400,7 +400,7 @@ test('a file of the version without arrivals is searched, written to, and tells 
   await store.store({ id: 'a', time: noon, message: 'old' });
   await store.sink[Symbol.asyncDispose]();
   const database = new DatabaseSync(join(store.directory, '2026-11-24.db'));
-  database.exec('DROP TABLE arrivals; PRAGMA user_version = 1');
+  database.exec('DROP TABLE arrivals; DROP TABLE common; PRAGMA user_version = 1');
   database.close();
   await using again = await openEmbedded({ directory: store.directory, log: quiet });
   expect(await store.messages(10, again)).toEqual(['old']);
