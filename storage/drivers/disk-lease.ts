@@ -1,8 +1,9 @@
 import type { UploadLease } from '../driver.ts';
 import { StorageError } from '../errors.ts';
 import type { Durability } from './durability.ts';
-import type { FileHandle, FileSystem } from './file-system.ts';
-import { asStorageError, hasCode, readFile, writeAll } from './files.ts';
+import type { FileSystem } from './file-system.ts';
+import { asStorageError, hasCode, readFile } from './files.ts';
+import type { UploadData } from './upload-data.ts';
 import { removeUpload, type UploadLog } from './upload-log.ts';
 
 /** What the leases of a driver share. */
@@ -38,10 +39,7 @@ export class DiskLease implements UploadLease {
   readonly #log: UploadLog;
   readonly #file: string;
   readonly #litter: readonly string[];
-  readonly #handle: FileHandle;
-  #offset: number;
-  /** Bytes that a power cut cannot take. */
-  #durable: number;
+  readonly #data: UploadData;
   #state: 'held' | 'taken over' | 'ended' = 'held';
   #open = true;
   #busy: Promise<unknown> = Promise.resolve();
@@ -55,9 +53,7 @@ export class DiskLease implements UploadLease {
       inherited: number;
       note: string;
       file: string;
-      handle: FileHandle;
-      offset: number;
-      durable: number;
+      data: UploadData;
       litter: readonly string[];
     },
   ) {
@@ -68,38 +64,27 @@ export class DiskLease implements UploadLease {
     this.inherited = lease.inherited;
     this.note = lease.note;
     this.#file = lease.file;
-    this.#handle = lease.handle;
-    this.#offset = lease.offset;
-    this.#durable = lease.durable;
+    this.#data = lease.data;
     this.#litter = lease.litter;
   }
 
   get offset(): number {
-    return this.#offset;
+    return this.#data.size;
   }
 
   async append(chunks: readonly Uint8Array[]): Promise<void> {
-    await this.#during(async () => {
-      try {
-        await writeAll(this.#handle, chunks, this.#offset);
-      } catch (error) {
-        // Gives back what a full disk took; else the next lease cuts it off.
-        await this.#handle.truncate(this.#offset).catch(() => undefined);
-        throw error;
-      }
-      for (const chunk of chunks) this.#offset += chunk.length;
-    });
+    await this.#during(() => this.#data.append(chunks));
   }
 
   read(): AsyncIterable<Uint8Array> {
-    return readFile(this.#context.files, `${this.#context.folder}/${this.#file}`, { start: 0, end: this.#offset - 1 });
+    return readFile(this.#context.files, `${this.#context.folder}/${this.#file}`, { start: 0, end: this.offset - 1 });
   }
 
   async save(note: string): Promise<void> {
     await this.#finally(async () => {
       await this.#check();
-      await this.#sync();
-      await this.#log.leave({ offset: this.#offset, file: this.#file, note });
+      await this.#data.sync();
+      await this.#log.leave({ offset: this.offset, file: this.#file, note });
       this.#release();
       await this.#remove(this.#litter).catch(() => undefined);
     });
@@ -110,8 +95,8 @@ export class DiskLease implements UploadLease {
     const path = `${root}/${key}`;
     await this.#finally(async () => {
       await this.#check();
-      await this.#sync();
-      const file = await this.#handle.stat();
+      await this.#data.sync();
+      const file = await this.#data.stat();
       await durability.place(`${folder}/${this.#file}`, path);
       this.#release();
       try {
@@ -141,9 +126,9 @@ export class DiskLease implements UploadLease {
   left(): Base {
     return {
       generation: this.generation,
-      offset: this.#offset,
+      offset: this.offset,
       file: this.#file,
-      durable: this.#durable,
+      durable: this.#data.durable,
       litter: this.#litter,
     };
   }
@@ -183,23 +168,11 @@ export class DiskLease implements UploadLease {
     if (!held) throw takenOver();
   }
 
-  async #sync(): Promise<void> {
-    if (this.#durable === this.#offset) return;
-    try {
-      await this.#handle.datasync();
-    } catch (error) {
-      // The system may now take for saved what is not: it has to be sent again.
-      this.#offset = this.#durable;
-      throw error;
-    }
-    this.#durable = this.#offset;
-  }
-
   async #close(): Promise<void> {
     if (!this.#open) return;
     this.#open = false;
     await this.#log.close();
-    await this.#handle.close();
+    await this.#data.close();
   }
 
   #remove(names: readonly string[]): Promise<void> {

@@ -4,6 +4,7 @@ import { KeyedLock } from '../lock.ts';
 import { type Base, DiskLease, type DiskUploadContext } from './disk-lease.ts';
 import type { FileHandle } from './file-system.ts';
 import { asStorageError, hasCode, readFile, remove, unlessAbsent, writeAll } from './files.ts';
+import { UploadData } from './upload-data.ts';
 import {
   beginLog,
   dataFile,
@@ -118,7 +119,7 @@ export class DiskUploads implements UploadArea, AsyncDisposable {
     id: string,
     base: Base,
     lease: { generation: number; previous: number },
-  ): Promise<{ handle: FileHandle; file: string; offset: number; durable: number } | undefined> {
+  ): Promise<{ data: UploadData; file: string } | undefined> {
     const { files } = this.#context;
     const released = base.generation === lease.previous;
     const fresh = base.file === undefined || !released;
@@ -132,7 +133,7 @@ export class DiskUploads implements UploadArea, AsyncDisposable {
           await writeAll(handle, [piece], copied);
           copied += piece.length;
         }
-        return { handle, file, offset: copied, durable: 0 };
+        return { file, data: new UploadData(handle, { size: copied, durable: 0 }) };
       }
       const { size, nlink } = await handle.stat();
       // It has become a blob, and a power cut has kept both names of the rename.
@@ -141,8 +142,8 @@ export class DiskUploads implements UploadArea, AsyncDisposable {
         return undefined;
       }
       if (size > base.offset) await handle.truncate(base.offset);
-      const offset = Math.min(size, base.offset);
-      return { handle, file, offset, durable: Math.min(offset, base.durable ?? offset) };
+      const left = Math.min(size, base.offset);
+      return { file, data: new UploadData(handle, { size: left, durable: Math.min(left, base.durable ?? left) }) };
     } catch (error) {
       await handle.close();
       if (hasCode(error, 'ENOENT')) return undefined;
