@@ -1,7 +1,9 @@
 import { crc32 } from 'node:zlib';
 import { GetObjectCommand, type S3, type ServerSideEncryption, type StorageClass } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
+import { splitDigest } from '../digest.ts';
 import type { Entry, Span } from '../driver.ts';
+import { blobOfKey } from '../layout.ts';
 import { checksumHeader, type Described, describe, openAnswer, type OpenObject, whole } from './s3-answer.ts';
 import { type Agents, openAgents, openClient, type S3Options } from './s3-client.ts';
 import { asS3Error, isAbsent, isNotFound, isRefused, S3Error } from './s3-errors.ts';
@@ -132,7 +134,7 @@ export class S3Bucket implements Disposable {
   /** Writes an object. @returns its etag; undefined: it was not as the condition wants it */
   async put(
     key: string,
-    bytes: Uint8Array,
+    bytes: Uint8Array | readonly Uint8Array[],
     { condition, blob = false }: { condition?: Condition; blob?: boolean } = {},
   ): Promise<string | undefined> {
     const { ServerSideEncryption: encryption, SSEKMSKeyId: kmsKey } = this.encryption;
@@ -146,7 +148,7 @@ export class S3Bucket implements Disposable {
       ...(condition !== undefined && condition !== 'absent' && { 'if-match': condition.etag }),
     };
     try {
-      return (await this.write(key, bytes, { headers })).etag;
+      return (await this.write(key, [bytes].flat(), { headers, sha256: sha256OfKey(key) })).etag;
     } catch (error) {
       if (condition !== undefined && isRefused(error)) return undefined;
       throw asS3Error('PutObject', error);
@@ -156,14 +158,14 @@ export class S3Bucket implements Disposable {
   /** Sends bytes with their checksum. @returns their etag, and the checksum that the server keeps with them, if it does */
   async write(
     key: string,
-    bytes: Uint8Array,
-    { headers = {}, query = {} }: Pick<ObjectRequest, 'headers' | 'query'>,
+    body: readonly Uint8Array[],
+    { headers = {}, query = {}, sha256 }: Pick<ObjectRequest, 'headers' | 'query' | 'sha256'>,
   ): Promise<{ etag: string; checksum: string | undefined }> {
     const checksum = Buffer.alloc(4);
-    checksum.writeUInt32BE(crc32(bytes));
+    checksum.writeUInt32BE(body.reduce((sum, piece) => crc32(piece, sum), 0));
     const sum = { [checksumHeader]: checksum.toString('base64'), 'x-amz-sdk-checksum-algorithm': 'CRC32' };
     const answer = await this.#wire.ask(
-      { method: 'PUT', key: this.#prefix + key, query, headers: { ...headers, ...sum }, body: bytes },
+      { method: 'PUT', key: this.#prefix + key, query, headers: { ...headers, ...sum }, body, sha256 },
       this.#agents,
     );
     const kept = answer[checksumHeader];
@@ -277,4 +279,12 @@ export class S3Bucket implements Disposable {
       throw asS3Error('ListObjectsV2', error);
     }
   }
+}
+
+/** What a blob's key says of its bytes: others would be refused. */
+function sha256OfKey(key: string): string | undefined {
+  const digest = blobOfKey(key);
+  if (digest === undefined) return undefined;
+  const { algorithm, hex } = splitDigest(digest);
+  return algorithm === 'sha256' ? hex : undefined;
 }

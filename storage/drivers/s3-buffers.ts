@@ -3,6 +3,9 @@ import { partSize } from './s3-record.ts';
 /** What all uploads of a driver hold in memory, at most: 96 MiB. */
 const mostBuffers = 12;
 
+/** Buffers that are kept while there are no uploads. */
+const mostIdle = 2;
+
 /** How long a buffer that is wanted by others may lie there without growing, in ms. */
 const patience = 2000;
 
@@ -41,7 +44,7 @@ export class PartBuffers {
     } else {
       this.#used -= 1;
       this.#spare.push(buffer);
-      if (this.#used === 0) this.#spare.length = 0;
+      if (this.#used === 0) this.#spare.length = Math.min(this.#spare.length, mostIdle);
     }
     if (this.#waiting.length > 0) return;
     clearInterval(this.#timer);

@@ -9,6 +9,8 @@ import {
   addPart,
   countParts,
   type Held,
+  fitsRecord,
+  nothing,
   partKey,
   partKeys,
   partSize,
@@ -25,7 +27,10 @@ const mostPieces = 16;
 /** Parts of one upload that are sent at once. */
 const mostSent = 4;
 
-/** What is to become a part, of `length` bytes: those before `from` lie in the pieces, the others here. */
+/**
+ * What is to become a part, of `length` bytes: those before `from` lie in the pieces, the others here, and the first of
+ * these in the record too.
+ */
 interface Fill {
   readonly bytes: Buffer;
   from: number;
@@ -40,8 +45,9 @@ export interface Left extends Held {
 /** A whole part that is on its way to S3. */
 interface Pending {
   readonly done: Promise<void>;
-  /** Those that it is to replace. */
+  /** Those that it is to replace, and bytes of the record. */
   readonly pieces: readonly Piece[];
+  readonly tail: Uint8Array;
 }
 
 /**
@@ -55,30 +61,40 @@ export class S3Content {
   readonly #id: string;
   readonly #generation: number;
   readonly #target: string | undefined;
+  /** Makes sure of the lease, ahead of each write of an object. */
+  readonly #claim: () => Promise<void>;
   #held: Held;
   #fill: Fill | undefined;
   /** In the order of their places, which follow those that are held. */
   #pending: Pending[] = [];
   #multipart: Multipart | undefined;
   #failure: unknown;
+  #hasObjects: boolean;
 
   constructor(
     { bucket, buffers }: { bucket: S3Bucket; buffers: PartBuffers },
-    { id, generation, target }: { id: string; generation: number; target: string | undefined },
+    lease: { id: string; generation: number; target: string | undefined; claim: () => Promise<void> },
     { fill, ...held }: Left,
   ) {
     this.#bucket = bucket;
     this.#buffers = buffers;
-    this.#id = id;
-    this.#generation = generation;
+    this.#id = lease.id;
+    this.#generation = lease.generation;
+    this.#claim = lease.claim;
     this.#held = held;
+    this.#hasObjects = held.parts.length + held.pieces.length > 0;
     this.#fill = fill;
-    this.#target = this.offset === 0 ? target : undefined;
+    this.#target = this.offset === 0 ? lease.target : undefined;
   }
 
   get offset(): number {
     const sent = this.#pending.length * partSize;
     return sent + (this.#fill === undefined ? sizeOf(this.#held) : this.#whole * partSize + this.#fill.length);
+  }
+
+  /** Whether objects of the upload were there, or were written. */
+  get hasObjects(): boolean {
+    return this.#hasObjects;
   }
 
   /** Why a part could not be sent: nothing more is taken since. */
@@ -116,6 +132,7 @@ export class S3Content {
     for (const { key, size } of placePieces(this.#id, held)) {
       yield* readObject(this.#bucket, key, { start: 0, end: size - 1 });
     }
+    if (held.tail.length > 0) yield held.tail;
   }
 
   /** Waits for what is being sent. What fails is given up with all that follows it, and `failure` says why. */
@@ -128,40 +145,52 @@ export class S3Content {
     if (first === undefined) return;
     try {
       await first.done;
-      this.#held = { parts: addPart(this.#held.parts, this.#generation), pieces: [] };
+      this.#held = { parts: addPart(this.#held.parts, this.#generation), pieces: [], tail: nothing };
       this.#pending = others;
     } catch (error) {
       this.#failure = error;
       this.#drop();
-      this.#held = { parts: this.#held.parts, pieces: first.pieces };
+      this.#held = { parts: this.#held.parts, pieces: first.pieces, tail: first.tail };
       await Promise.allSettled(others.map(({ done }) => done));
       this.#pending = [];
     }
   }
 
-  /** Puts into objects what is in memory. */
-  async store(): Promise<Held> {
+  /** Puts into objects what is in memory; `tail`: what is little may be left to the record. */
+  async store({ tail } = { tail: false }): Promise<Held> {
     await this.settle();
     const fill = this.#fill;
     if (fill !== undefined) {
-      const { parts, pieces } = this.#held;
-      if (pieces.length >= mostPieces) await this.#load(fill);
-      const piece = { generation: this.#generation, size: fill.length - fill.from };
-      const key = pieceKey(this.#id, piece, this.#whole, fill.from);
-      await this.#bucket.put(key, fill.bytes.subarray(fill.from, fill.length));
-      this.#held = { parts, pieces: fill.from === 0 ? [piece] : [...pieces, piece] };
+      const bytes = fill.bytes.subarray(fill.from, fill.length);
+      if (tail && fitsRecord(bytes.length, this.#held.tail.length))
+        this.#held = { ...this.#held, tail: Buffer.from(bytes) };
+      else await this.#storePiece(fill);
       this.#drop();
     }
     return this.#held;
+  }
+
+  async #storePiece(fill: Fill): Promise<void> {
+    await this.#claim();
+    this.#hasObjects = true;
+    const { parts, pieces } = this.#held;
+    if (pieces.length >= mostPieces) await this.#load(fill);
+    const piece = { generation: this.#generation, size: fill.length - fill.from };
+    const key = pieceKey(this.#id, piece, this.#whole, fill.from);
+    await this.#bucket.put(key, fill.bytes.subarray(fill.from, fill.length));
+    this.#held = { parts, pieces: fill.from === 0 ? [piece] : [...pieces, piece], tail: nothing };
   }
 
   /** Makes all bytes the content of a key. */
   async commit(key: string): Promise<void> {
     await this.settle();
     if (this.#failure !== undefined) throw this.#failure;
-    if (this.#held.pieces.length > 1) this.#fill ??= await this.#begin();
+    const { tail } = this.#held;
+    const isSplit = this.#held.pieces.length + Math.sign(tail.length) > 1;
+    if (isSplit) this.#fill ??= await this.#begin();
     if (this.#fill !== undefined) await this.#load(this.#fill);
-    const last = this.#fill?.bytes.subarray(0, this.#fill.length);
+    const gathered = this.#fill?.bytes.subarray(0, this.#fill.length);
+    const last = gathered ?? (tail.length > 0 ? tail : undefined);
     const pieces = last === undefined ? placePieces(this.#id, this.#held).map(({ key }) => key) : [];
     const sources = [...partKeys(this.#id, this.#held.parts), ...pieces];
     const size = this.offset;
@@ -170,7 +199,8 @@ export class S3Content {
     } else if (sources.length === 0) {
       await this.#bucket.put(key, last ?? new Uint8Array(), { blob: true });
     } else if (sources.length === 1 && last === undefined) {
-      await this.#copy(sources.join(''), key, size);
+      const copied = await copyObject(this.#bucket, sources.join(''), key, size);
+      if (!copied) throw new StorageError('UPLOAD_UNKNOWN', 'there is no such upload');
     } else {
       const count = sources.length + (last === undefined ? 0 : 1);
       await assemble(this.#bucket, key, { size, count }, async (multipart, place) => {
@@ -187,7 +217,7 @@ export class S3Content {
     const multipart = this.#multipart;
     if (multipart === undefined) return;
     this.#drop();
-    this.#held = { parts: [], pieces: [] };
+    this.#held = { parts: [], pieces: [], tail: nothing };
     this.#multipart = undefined;
     await multipart.abort();
   }
@@ -217,8 +247,10 @@ export class S3Content {
     if (this.#whole + this.#pending.length >= mostParts) {
       throw new StorageError('SIZE_INVALID', `a blob can have ${mostParts * partSize} bytes at most`);
     }
-    const from = sizeOfPieces(this.#held.pieces);
-    return { bytes: await this.#buffers.take(), from, length: from };
+    const { pieces, tail } = this.#held;
+    const [from, bytes] = [sizeOfPieces(pieces), await this.#buffers.take()];
+    bytes.set(tail, from);
+    return { bytes, from, length: from + tail.length };
   }
 
   /** Reads the pieces into the room that is left for them. */
@@ -238,16 +270,18 @@ export class S3Content {
   async #send(fill: Fill): Promise<void> {
     if (this.#pending.length === mostSent) await this.#settleFirst();
     if (this.#failure !== undefined) throw this.#failure;
+    await this.#claim();
+    this.#hasObjects = true;
+    const { bytes } = fill;
     await this.#load(fill);
     if (this.#target !== undefined) this.#multipart ??= await Multipart.begin(this.#bucket, this.#target);
-    const { bytes } = fill;
-    const { parts, pieces } = this.#held;
+    const { parts, pieces, tail } = this.#held;
     // Given back at once: whoever waits for a buffer may be the one that has to settle.
     const done = this.#put(this.#whole + this.#pending.length, bytes).finally(() => this.#buffers.give(bytes));
     done.catch(() => undefined);
     this.#fill = undefined;
-    this.#held = { parts, pieces: [] };
-    this.#pending.push({ done, pieces });
+    this.#held = { parts, pieces: [], tail: nothing };
+    this.#pending.push({ done, pieces, tail });
   }
 
   async #put(place: number, bytes: Buffer): Promise<void> {
@@ -255,16 +289,11 @@ export class S3Content {
     else await this.#multipart.put(place, bytes);
   }
 
-  async #finish(multipart: Multipart, last: Buffer | undefined, pieces: readonly string[]): Promise<void> {
+  async #finish(multipart: Multipart, last: Uint8Array | undefined, pieces: readonly string[]): Promise<void> {
     if (last !== undefined) await multipart.put(this.#whole, last);
     for (const piece of pieces) await multipart.copy(this.#whole, piece);
     await multipart.complete(this.offset);
     this.#multipart = undefined;
-  }
-
-  async #copy(from: string, to: string, size: number): Promise<void> {
-    const copied = await copyObject(this.#bucket, from, to, size);
-    if (!copied) throw new StorageError('UPLOAD_UNKNOWN', 'there is no such upload');
   }
 
   #drop(): void {

@@ -3,7 +3,15 @@ import { StorageError } from '../errors.ts';
 import type { S3Bucket } from './s3-bucket.ts';
 import type { Filler, PartBuffers } from './s3-buffers.ts';
 import { type Left, S3Content } from './s3-content.ts';
-import { placePieces, readRecord, recordKey, replaceRecord, uploadFolder, type UploadRecord } from './s3-record.ts';
+import type { RecordCache } from './s3-record-cache.ts';
+import {
+  type FoundRecord,
+  placePieces,
+  recordKey,
+  replaceRecord,
+  uploadFolder,
+  type UploadRecord,
+} from './s3-record.ts';
 
 /** What the leases of a driver share. */
 export interface S3UploadContext {
@@ -11,10 +19,14 @@ export interface S3UploadContext {
   readonly buffers: PartBuffers;
   /** The lease of each upload that was taken last in this process and has not ended. */
   readonly live: Map<string, S3Lease>;
+  readonly records: RecordCache;
 }
 
 /** How long an upload goes on without its record saying so, in ms: else others would take it for an idle one. */
 const longestUnseen = 600_000;
+
+/** For how long a lease may not be in the record yet, in ms. */
+const longestUnclaimed = 1000;
 
 /** The right to write to an upload in a bucket. */
 export class S3Lease implements UploadLease, Filler {
@@ -24,9 +36,13 @@ export class S3Lease implements UploadLease, Filler {
   readonly #context: S3UploadContext;
   readonly #id: string;
   readonly #content: S3Content;
-  /** As it was written when the lease was taken. */
+  /** As it is, or is to be, when the lease is taken. */
   readonly #record: UploadRecord;
+  readonly #own: boolean;
   #etag: string;
+  /** Whether the record says that the lease is taken; else it is as it was before. */
+  #isClaimed = false;
+  #claiming: Promise<void> | undefined;
   #seen = performance.now();
   #state: 'held' | 'taken over' | 'ended' = 'held';
   #busy: Promise<unknown> | undefined;
@@ -34,18 +50,19 @@ export class S3Lease implements UploadLease, Filler {
 
   constructor(
     context: S3UploadContext,
-    lease: { id: string; record: UploadRecord; etag: string; left: Left; target: string | undefined },
+    lease: { id: string; record: UploadRecord; found: FoundRecord; left: Left; target: string | undefined },
   ) {
     this.#context = context;
     this.#id = lease.id;
     this.#record = lease.record;
-    this.#etag = lease.etag;
+    this.#etag = lease.found.etag;
+    this.#own = lease.found.own;
     this.generation = lease.record.generation;
     this.inherited = lease.record.left;
     this.note = lease.record.note;
     this.#content = new S3Content(
       context,
-      { id: lease.id, generation: this.generation, target: lease.target },
+      { id: lease.id, generation: this.generation, target: lease.target, claim: () => this.claim() },
       lease.left,
     );
   }
@@ -54,13 +71,28 @@ export class S3Lease implements UploadLease, Filler {
     return this.#content.offset;
   }
 
+  /** That of the record as this lease knows it: another one is a newer lease's. */
+  get etag(): string {
+    return this.#etag;
+  }
+
   /** The offset that the next lease would find. */
   get lasting(): number {
     return this.#content.lasting;
   }
 
+  /** Has the record say that the lease is taken. @throws {StorageError} UPLOAD_TAKEN_OVER, UPLOAD_UNKNOWN */
+  async claim(): Promise<void> {
+    if (this.#isClaimed) return;
+    this.#claiming ??= this.#write(this.#record).finally(() => {
+      this.#claiming = undefined;
+    });
+    await this.#claiming;
+  }
+
   async append(chunks: readonly Uint8Array[]): Promise<void> {
     await this.#during(async () => {
+      if (performance.now() - this.#seen > longestUnclaimed) await this.claim();
       await this.#content.append(chunks);
       this.#context.buffers.touch(this);
       if (performance.now() - this.#seen > longestUnseen) await this.#write(this.#record);
@@ -75,8 +107,11 @@ export class S3Lease implements UploadLease, Filler {
   async save(note: string): Promise<void> {
     await this.#finally(async () => {
       await this.#content.abandon();
-      const { parts, pieces } = await this.#content.store();
-      await this.#write({ ...this.#record, parts, pieces, left: this.generation, note });
+      const { parts, pieces, tail } = await this.#content.store({ tail: true });
+      const record = { ...this.#record, parts, pieces, tail, left: this.generation, note };
+      await this.#write(record);
+      const own = this.#own && !this.#content.hasObjects;
+      this.#context.records.set(this.#id, { record, etag: this.#etag, own });
       const kept = new Set(placePieces(this.#id, { parts, pieces }).map(({ key }) => key));
       const superseded = placePieces(this.#id, this.#record).flatMap(({ key }) => (kept.has(key) ? [] : [key]));
       await this.#context.bucket.delete(superseded).catch(() => undefined);
@@ -89,14 +124,15 @@ export class S3Lease implements UploadLease, Filler {
       await this.#check();
       await this.#content.commit(key);
       // The blob is what counts; what may be left of the upload is swept.
-      await removeUpload(this.#context.bucket, this.#id).catch(() => undefined);
+      await this.#remove().catch(() => undefined);
     });
   }
 
   async abort(): Promise<void> {
     await this.#finally(async () => {
       await this.#content.abandon();
-      await removeUpload(this.#context.bucket, this.#id);
+      await this.claim();
+      await this.#remove();
     });
   }
 
@@ -155,21 +191,31 @@ export class S3Lease implements UploadLease, Filler {
     }
   }
 
+  /** Ends the upload. */
+  async #remove(): Promise<void> {
+    const { bucket, records } = this.#context;
+    records.delete(this.#id);
+    if (this.#own && !this.#content.hasObjects) await bucket.delete([recordKey(this.#id)]);
+    else await removeUpload(bucket, this.#id);
+  }
+
   async #write(record: UploadRecord): Promise<void> {
     const etag = await replaceRecord(this.#context.bucket, this.#id, record, this.#etag);
     if (etag === undefined) throw await this.#lost();
     this.#etag = etag;
+    this.#isClaimed = true;
     this.#seen = performance.now();
   }
 
   /** Whether another process took the lease. */
   async #check(): Promise<void> {
-    const found = await readRecord(this.#context.bucket, this.#id);
+    const found = await this.#context.bucket.stat(recordKey(this.#id));
     if (found?.etag !== this.#etag) throw found === undefined ? unknown() : takenOver();
   }
 
   async #lost(): Promise<StorageError> {
-    const found = await readRecord(this.#context.bucket, this.#id);
+    this.#context.records.delete(this.#id);
+    const found = await this.#context.bucket.stat(recordKey(this.#id));
     return found === undefined ? unknown() : takenOver();
   }
 }

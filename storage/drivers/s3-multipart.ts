@@ -47,7 +47,7 @@ export class Multipart {
   async put(place: number, bytes: Uint8Array): Promise<void> {
     try {
       const query = { partNumber: String(place + 1), uploadId: this.#id };
-      const { etag, checksum } = await this.#bucket.write(this.#key, bytes, { query });
+      const { etag, checksum } = await this.#bucket.write(this.#key, [bytes], { query });
       this.#keep(place, { ETag: etag, ChecksumCRC32: checksum });
     } catch (error) {
       throw asS3Error('UploadPart', error);

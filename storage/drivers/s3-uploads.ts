@@ -1,20 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import { BoundedMap } from '../bounded-map.ts';
 import type { UploadArea, UploadLease } from '../driver.ts';
 import { uploadsFolder } from '../layout.ts';
+import { StorageError } from '../errors.ts';
 import { KeyedLock } from '../lock.ts';
 import type { S3Bucket } from './s3-bucket.ts';
 import { PartBuffers } from './s3-buffers.ts';
+import { RecordCache } from './s3-record-cache.ts';
 import { S3Lease, type S3UploadContext } from './s3-lease.ts';
-import {
-  type FoundRecord,
-  partSize,
-  readRecord,
-  recordKey,
-  replaceRecord,
-  sizeOf,
-  type UploadRecord,
-} from './s3-record.ts';
+import { formatRecord, partSize, nothing, readRecord, recordKey, sizeOf, type UploadRecord } from './s3-record.ts';
 
 /** Unfinished uploads in a bucket; `s3-record.ts` draws what each has. */
 export class S3Uploads implements UploadArea, AsyncDisposable {
@@ -23,26 +16,32 @@ export class S3Uploads implements UploadArea, AsyncDisposable {
   readonly #context: S3UploadContext;
   readonly #live = new Map<string, S3Lease>();
   readonly #opening = new KeyedLock();
-  /** Records that a request has just asked for, which goes on to take the lease. One that is out of date does no harm. */
-  readonly #seen = new BoundedMap<string, FoundRecord>(1000);
+  readonly #records = new RecordCache();
+  /** Records that a request has just asked for, which goes on to take the lease. */
+  readonly #seen = new RecordCache();
 
   constructor(bucket: S3Bucket) {
     this.#bucket = bucket;
-    this.#context = { bucket, buffers: new PartBuffers(), live: this.#live };
+    this.#context = { bucket, buffers: new PartBuffers(), live: this.#live, records: this.#records };
   }
 
   async create(id: string, note: string): Promise<void> {
-    const record: UploadRecord = { generation: 0, holder: randomUUID(), left: 0, parts: [], pieces: [], note };
-    await this.#bucket.put(recordKey(id), Buffer.from(JSON.stringify(record)), { condition: 'absent' });
+    const held = { parts: [], pieces: [], tail: nothing };
+    const record: UploadRecord = { generation: 0, holder: randomUUID(), left: 0, ...held, note };
+    const etag = await this.#bucket.put(recordKey(id), formatRecord(record), { condition: 'absent' });
+    // Else the answer to an earlier attempt was lost.
+    if (etag !== undefined) this.#records.set(id, { record, etag, own: true });
   }
 
   async state(id: string): Promise<{ offset: number; note: string } | undefined> {
-    const found = await readRecord(this.#bucket, id);
+    const found = await readRecord(this.#bucket, id, this.#records.get(id));
+    this.#records.delete(id);
     if (found === undefined) return undefined;
+    this.#records.set(id, found);
     this.#seen.set(id, found);
-    const { record } = found;
+    const { record, etag } = found;
     const live = this.#live.get(id);
-    const offset = live?.generation === record.generation ? live.lasting : sizeOf(record);
+    const offset = live?.etag === etag ? live.lasting : sizeOf(record);
     return { offset, note: record.note };
   }
 
@@ -92,23 +91,19 @@ export class S3Uploads implements UploadArea, AsyncDisposable {
   /** Takes the lease from whoever holds it; `older`: from that one, if it is its. */
   async #take(id: string, older: S3Lease | undefined, target: string | undefined): Promise<UploadLease | undefined> {
     for (;;) {
-      const found = this.#seen.get(id) ?? (await readRecord(this.#bucket, id));
+      const found = this.#seen.get(id) ?? (await readRecord(this.#bucket, id, this.#records.get(id)));
       this.#seen.delete(id);
+      this.#records.delete(id);
       if (found === undefined) return undefined;
-      const { record: before, etag } = found;
-      const inherits = older?.generation === before.generation;
-      const left = inherits ? await older.leave() : { parts: before.parts, pieces: before.pieces };
-      const record: UploadRecord = {
-        generation: before.generation + 1,
-        holder: randomUUID(),
-        left: inherits ? older.generation : before.left,
-        parts: left.parts,
-        pieces: left.pieces,
-        note: before.note,
-      };
-      const taken = await replaceRecord(this.#bucket, id, record, etag);
-      if (taken === undefined) continue;
-      const lease = new S3Lease(this.#context, { id, record, etag: taken, left, target });
+      const { record: before } = found;
+      const inherits = older?.etag === found.etag;
+      const { fill, ...held } = inherits ? await older.leave() : { ...before, fill: undefined };
+      const { parts, pieces, tail } = held;
+      const generation = Math.max(before.generation, inherits ? older.generation : 0) + 1;
+      const left = inherits ? older.generation : before.left;
+      const record: UploadRecord = { generation, holder: randomUUID(), left, parts, pieces, tail, note: before.note };
+      const lease = new S3Lease(this.#context, { id, record, found, left: { parts, pieces, tail, fill }, target });
+      if (!found.own && !(await hasClaimed(lease))) continue;
       if (inherits) {
         older.forget();
         this.#context.buffers.touch(lease);
@@ -116,5 +111,16 @@ export class S3Uploads implements UploadArea, AsyncDisposable {
       this.#live.set(id, lease);
       return lease;
     }
+  }
+}
+
+/** False: the record is another one by now. */
+async function hasClaimed(lease: S3Lease): Promise<boolean> {
+  try {
+    await lease.claim();
+    return true;
+  } catch (error) {
+    if (error instanceof StorageError && error.code.startsWith('UPLOAD_')) return false;
+    throw error;
   }
 }

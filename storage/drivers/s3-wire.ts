@@ -16,7 +16,9 @@ export interface ObjectRequest {
   readonly query?: Readonly<Record<string, string>>;
   /** By names in lower case. */
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: Uint8Array;
+  readonly body?: readonly Uint8Array[];
+  /** The sha256 of the body in hex, where it is known. */
+  readonly sha256?: string | undefined;
 }
 
 /** Where a bucket is, and who asks. */
@@ -84,7 +86,7 @@ export class S3Wire {
   }
 
   async #once(
-    { method, key, query = {}, headers = {}, body }: ObjectRequest,
+    { method, key, query = {}, headers = {}, body, sha256 }: ObjectRequest,
     agents: Agents,
   ): Promise<IncomingMessage> {
     const { protocol, hostname, port, host, pathname } = this.#base;
@@ -94,11 +96,11 @@ export class S3Wire {
     const identity = await this.#identity();
     const isSecure = protocol === 'https:';
     const signed = this.#signer.sign(
-      { method, path, query: sorted, headers: { ...headers, host }, payload: payloadOf(body, isSecure) },
+      { method, path, query: sorted, headers: { ...headers, host }, payload: sha256 ?? payloadOf(body, isSecure) },
       identity,
       Date.now() + this.#ahead,
     );
-    if (body !== undefined) signed['content-length'] = String(body.length);
+    if (body !== undefined) signed['content-length'] = String(body.reduce((sum, { length }) => sum + length, 0));
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
     const request = (isSecure ? httpsRequest : httpRequest)({
       agent: isSecure ? agents.tls : agents.plain,
@@ -119,7 +121,9 @@ export class S3Wire {
     });
     request.once('response', resolve);
     request.on('error', reject);
-    request.end(body);
+    request.cork();
+    for (const piece of body ?? []) request.write(piece);
+    request.end();
     return promise;
   }
 
@@ -137,9 +141,12 @@ function encode(text: string): string {
 }
 
 /** Over TLS nobody can change the body on its way. */
-function payloadOf(body: Uint8Array | undefined, isSecure: boolean): string {
+function payloadOf(body: readonly Uint8Array[] | undefined, isSecure: boolean): string {
   if (body === undefined) return emptyPayload;
-  return isSecure ? 'UNSIGNED-PAYLOAD' : createHash('sha256').update(body).digest('hex');
+  if (isSecure) return 'UNSIGNED-PAYLOAD';
+  const hash = createHash('sha256');
+  for (const piece of body) hash.update(piece);
+  return hash.digest('hex');
 }
 
 /** Whether the same request may be answered otherwise the next time. */

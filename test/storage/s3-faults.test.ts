@@ -337,15 +337,34 @@ describe('uploads', () => {
 
   test('who lost the lease to another process can neither save nor commit', async () => {
     await using other = await another();
-    for (const end of [(lease: UploadLease) => lease.save(''), (lease: UploadLease) => lease.commit(blob)]) {
-      const older = await take(driver);
-      await older.append([bytes.subarray(0, part + 5)]);
-      const newer = await take(other);
+    const ends = [(lease: UploadLease) => lease.save(''), (lease: UploadLease) => lease.commit(blob)];
+    for (const [number, end] of [...ends, ...ends].entries()) {
+      const id = `u${number}`;
+      await driver.uploads.create(id, '');
+      const older = await take(driver, id);
+      await older.append([bytes.subarray(0, number < 2 ? 5 : part + 5)]);
+      const newer = await take(other, id);
       await expect(end(older)).rejects.toMatchObject({ code: 'UPLOAD_TAKEN_OVER' });
       expect(newer.offset).toBe(0);
       await newer.save('');
     }
     expect(keys()).not.toContain(blob);
+  });
+
+  test('what is small is kept by one write, and made a blob by one, without an object of its own', async () => {
+    const asked = (): string[] => s3.seen.splice(0).map(({ method, key }) => `${method} ${key.replace(uploads, '…')}`);
+    s3.seen.length = 0;
+    await driver.uploads.create('v', '');
+    expect(asked()).toEqual(['PUT …/v/record']);
+    await driver.uploads.state('v');
+    const lease = await take(driver, 'v');
+    await lease.append([bytes.subarray(0, 1_000_000)]);
+    await lease.save('');
+    expect(asked()).toEqual(['HEAD …/v/record', 'PUT …/v/record']);
+    expect(await driver.uploads.state('v')).toEqual({ offset: 1_000_000, note: '' });
+    await (await take(driver, 'v')).commit(blob);
+    expect(asked()).toEqual(['HEAD …/v/record', 'HEAD …/v/record', `PUT ${blob}`, 'DELETE …/v/record']);
+    expect(s3.objects.get(blob)?.bytes.equals(bytes.subarray(0, 1_000_000))).toBe(true);
   });
 
   test('a target that is known from the start gets its bytes without a copy', async () => {
@@ -398,7 +417,7 @@ describe('uploads', () => {
 
   test('the uploads are listed with the time since something of them was written', async () => {
     const lease = await take(driver);
-    await lease.append([bytes.subarray(0, 100)]);
+    await lease.append([bytes.subarray(0, 2_000_000)]);
     await lease.save('note');
     for (const [key, object] of s3.objects)
       object.modified = new Date(Date.now() - (key.includes('/piece.') ? 60_000 : 600_000));
@@ -415,7 +434,7 @@ describe('uploads', () => {
     clock.mockReturnValue(now + 599_000);
     await lease.append([Buffer.from('a')]);
     const before = s3.seen.filter(isRecord).length;
-    clock.mockReturnValue(now + 700_000);
+    clock.mockReturnValue(now + 1_300_000);
     await lease.append([Buffer.from('b')]);
     expect(s3.seen.filter(isRecord)).toHaveLength(before + 1);
     await lease.commit(blob);
