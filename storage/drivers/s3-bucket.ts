@@ -148,7 +148,7 @@ export class S3Bucket implements Disposable {
       ...(condition !== undefined && condition !== 'absent' && { 'if-match': condition.etag }),
     };
     try {
-      return (await this.write(key, [bytes].flat(), { headers, sha256: sha256OfKey(key) })).etag;
+      return (await this.write(key, [bytes].flat(), { headers, sha256: blob ? sha256OfKey(key) : undefined })).etag;
     } catch (error) {
       if (condition !== undefined && isRefused(error)) return undefined;
       throw asS3Error('PutObject', error);

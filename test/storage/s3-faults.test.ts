@@ -427,6 +427,25 @@ describe('uploads', () => {
     expect(Math.round((listed[0]?.idle ?? 0) / 10_000)).toBe(6);
   });
 
+  test('what a record holds stays in it, whoever takes the lease, and another process can go on from there', async () => {
+    const first = await take(driver);
+    await first.append([Buffer.from('abc')]);
+    await first.save('');
+    await (await take(driver)).append([Buffer.from('def')]);
+    const third = await take(driver);
+    expect(third.offset).toBe(6);
+    using clock = vi.spyOn(performance, 'now');
+    clock.mockReturnValue(performance.now() + 2000);
+    await third.append([Buffer.from('g')]);
+    await using other = await another();
+    expect(await other.uploads.state('u')).toMatchObject({ offset: 3 });
+    const last = await take(other);
+    await last.append([Buffer.from('xyz')]);
+    await last.commit(blob);
+    expect(await driver.get(blob, 10)).toEqual(Buffer.from('abcxyz'));
+    await expect(third.save('')).rejects.toMatchObject({ code: 'UPLOAD_UNKNOWN' });
+  });
+
   test('an upload that goes on slowly says so in its record', async () => {
     const lease = await take(driver);
     const now = performance.now();
