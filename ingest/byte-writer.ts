@@ -4,13 +4,18 @@ import { freeMemory } from './memory.ts';
 /** Bytes of a chunk, unless what is taken at once is larger. */
 const chunkSize = 8 * 1024 * 1024;
 
-/** Memory that is freed when the last one has let go of it. */
+/** Chunks of that size that are kept to be used again, and for how long, in ms: what is new has to be cleared by the kernel. */
+const [mostSpare, patience] = [2, 5000];
+const spare: Buffer[] = [];
+let forget: NodeJS.Timeout | undefined;
+
+/** Memory that is used again, or freed, when the last one has let go of it. */
 export class Chunk {
   readonly bytes: Buffer;
   #users = 1;
 
   constructor(length: number) {
-    this.bytes = Buffer.allocUnsafeSlow(length);
+    this.bytes = (length === chunkSize ? spare.pop() : undefined) ?? Buffer.allocUnsafeSlow(length);
   }
 
   hold(): void {
@@ -20,8 +25,20 @@ export class Chunk {
   /** Nobody may read it, who did not hold it. */
   release(): void {
     this.#users -= 1;
-    if (this.#users === 0) freeMemory(this.bytes);
+    if (this.#users > 0) return;
+    if (this.bytes.length !== chunkSize || spare.length >= mostSpare) {
+      freeMemory(this.bytes);
+      return;
+    }
+    spare.push(this.bytes);
+    forget ??= setTimeout(freeSpare, patience).unref();
+    forget.refresh();
   }
+}
+
+function freeSpare(): void {
+  forget = undefined;
+  for (const bytes of spare.splice(0)) freeMemory(bytes);
 }
 
 const ZERO = 0x30;

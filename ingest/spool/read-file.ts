@@ -5,17 +5,19 @@ import type { FileSystem } from './file-system.ts';
 export interface ReadFile extends AsyncDisposable {
   /**
    * Reads bytes; where the file ends before, what is missing reads as zeros, which no block has.
+   * `memory`: where to, if that is enough.
    * @throws {UnreadableError}
    */
-  read(position: number, length: number): Promise<Buffer>;
+  read(position: number, length: number, memory?: Buffer): Promise<Buffer>;
 }
 
 /** Opens a file to read it. @throws the system's error where it cannot be opened. */
 export async function openToRead(fileSystem: FileSystem, path: string): Promise<ReadFile> {
   const file = await fileSystem.open(path, 'r');
   return {
-    async read(position, length) {
-      const buffer = Buffer.allocUnsafe(length);
+    async read(position, length, memory) {
+      const isEnough = memory !== undefined && memory.length >= length;
+      const buffer = isEnough ? memory.subarray(0, length) : Buffer.allocUnsafeSlow(length);
       for (let filled = 0; filled < length;) {
         const { bytesRead } = await file
           .read(buffer, filled, length - filled, position + filled)

@@ -1,5 +1,4 @@
 import type { StoredBlock } from '../block.ts';
-import { freeMemory } from '../memory.ts';
 import type { FileSystem } from './file-system.ts';
 import { openToRead, type ReadFile } from './read-file.ts';
 import {
@@ -51,6 +50,11 @@ export interface Readable {
 /** Bytes of one read. A block that is larger is read by itself. */
 const chunkSize = 4 * 1024 * 1024;
 
+/** What is read into, over and over. */
+interface Memory {
+  bytes?: Buffer;
+}
+
 /**
  * Reads a directory from a place on, and follows it until it ends or the signal ends it. Damage is stepped over, to
  * the next whole block.
@@ -58,6 +62,7 @@ const chunkSize = 4 * 1024 * 1024;
 export async function* read(from: Readable, start: Position, signal: AbortSignal): AsyncGenerator<ReadItem> {
   const aborted = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
   let position = start;
+  const memory: Memory = {};
   while (!signal.aborted) {
     // Asked before the segments are, so that no commit falls between the two.
     const { nextCommit, ended } = from;
@@ -76,7 +81,7 @@ export async function* read(from: Readable, start: Position, signal: AbortSignal
     }
     await using file = await openToRead(from.fileSystem, `${from.directory}/${segmentName(segment.number)}`);
     while (position.offset < segment.length && !signal.aborted) {
-      for await (const item of readRun(file, segment, position.offset, segment.length)) {
+      for await (const item of readRun(file, segment, position.offset, segment.length, memory)) {
         position = item.after;
         if (item.kind === 'block') from.onBlock(item.block);
         yield item;
@@ -92,7 +97,7 @@ export async function* readSegment(
   segment: WrittenSegment,
 ): AsyncGenerator<ReadItem> {
   await using file = await openToRead(fileSystem, `${directory}/${segmentName(segment.number)}`);
-  yield* readRun(file, segment, headerLength, segment.length);
+  yield* readRun(file, segment, headerLength, segment.length, {});
 }
 
 /**
@@ -104,11 +109,13 @@ async function* readRun(
   { number, identity }: WrittenSegment,
   start: number,
   end: number,
+  memory: Memory,
 ): AsyncGenerator<ReadItem> {
   const seed = checksumSeed(identity.id);
   let at = start;
   while (at < end) {
-    let chunk = await file.read(at, Math.min(chunkSize, end - at));
+    let chunk = await file.read(at, Math.min(chunkSize, end - at), memory.bytes);
+    if (chunk.length > (memory.bytes?.length ?? 0)) memory.bytes = chunk;
     const first = decodeBlockHeader(chunk, 0, seed);
     if (first !== undefined && first.length > chunk.length && first.length <= end - at) {
       chunk = await file.read(at, first.length);
@@ -132,7 +139,6 @@ async function* readRun(
       used = next - at;
     }
     at += used;
-    freeMemory(chunk);
   }
 }
 

@@ -47,7 +47,8 @@ test('bulks that follow each other in memory are sent as one piece', () => {
 
 test('memory is freed once the last bulk in it is, and not before; what is kept is never freed', () => {
   const builder = new BulkBuilder();
-  const large = 5 * 1024 * 1024;
+  // More than a chunk, which is of its own then.
+  const large = 9 * 1024 * 1024;
   const bulks = ['a', 'b', 'c', 'd'].map((id) => {
     add(builder, id, large);
     return builder.take();
@@ -64,6 +65,22 @@ test('memory is freed once the last bulk in it is, and not before; what is kept 
   part?.keep();
   bulks[2]?.free();
   expect(ids(part ?? Bulk.join([]))).toEqual(['c']);
+});
+
+test('a chunk is used again when all that was in it is freed, and no sooner', () => {
+  const builder = new BulkBuilder();
+  const take = (length: number): Bulk => {
+    add(builder, 'a', length);
+    return builder.take();
+  };
+  const most = 6 * 1024 * 1024;
+  const [one, two, other] = [take(10), take(most), take(most)];
+  const memory = one.pieces[0]?.buffer;
+  expect(other.pieces[0]?.buffer).not.toBe(memory);
+  one.free();
+  expect(take(most).pieces[0]?.buffer).not.toBe(memory);
+  two.free();
+  expect(take(most).pieces[0]?.buffer).toBe(memory);
 });
 
 test('what is written is what was meant, over all chunks', () => {
