@@ -8,6 +8,7 @@ import { markAt } from './mark.ts';
 import { keepDamage } from './quarantine.ts';
 import { isBefore, type Position, read, type Readable, type ReadItem } from './reader.ts';
 import { inspectSegments } from './recovery.ts';
+import { SegmentList } from './segment-list.ts';
 import { segmentName, segmentNumber } from './segment.ts';
 import type { SegmentWriter, WrittenSegment } from './writer.ts';
 
@@ -26,7 +27,7 @@ export class Journal {
   readonly id: string;
   readonly #context: JournalContext;
   readonly #lock: Lock;
-  readonly #source: SegmentWriter | { readonly segments: WrittenSegment[] };
+  readonly #source: SegmentWriter | SegmentList;
   readonly #ledger: Ledger;
   #position: Position;
   #unfinished: readonly Unfinished[];
@@ -46,7 +47,7 @@ export class Journal {
     id: string,
     context: JournalContext,
     lock: Lock,
-    source: SegmentWriter | { readonly segments: WrittenSegment[] },
+    source: SegmentWriter | SegmentList,
     checkpoint: Checkpoint,
   ) {
     this.id = id;
@@ -65,8 +66,7 @@ export class Journal {
 
   /** Bytes of its files. */
   get size(): number {
-    const { segments }: { readonly segments: readonly WrittenSegment[] } = this.#source;
-    return segments.reduce((sum, { length }) => sum + length, 0);
+    return this.#source.size;
   }
 
   /**
@@ -74,7 +74,7 @@ export class Journal {
    * as nothing of it was read. Undefined: nothing is known to wait.
    */
   get oldest(): number | undefined {
-    const { segments }: { readonly segments: readonly WrittenSegment[] } = this.#source;
+    const { segments } = this.#source;
     const waits = segments.some(({ number, length }) => isBefore(this.#position, { segment: number, offset: length }));
     return waits ? this.#arrivedAt : undefined;
   }
@@ -156,7 +156,7 @@ export class Journal {
   }
 
   async #dropOldest(): Promise<Dropped | undefined> {
-    const { segments }: { readonly segments: readonly WrittenSegment[] } = this.#source;
+    const { segments } = this.#source;
     const read = Math.max(this.#entered, this.#position.segment);
     const index = segments.findIndex(({ number, sealed }) => sealed && number > read);
     const segment = segments[index];
@@ -165,7 +165,7 @@ export class Journal {
     const keepHeader = before !== undefined && !this.#measured.has(before);
     if (keepHeader) this.#measured.add(before);
     // From here on no reader gets to it.
-    this.#forget(segment.number);
+    this.#source.forget(segment.number);
     const counted = await countDropped({ directory: this.directory, ...this.#context }, segment);
     const { bytes, records } = counted;
     addTo(this.#ledger, { droppedBytes: bytes, readRecords: records, droppedRecords: records });
@@ -207,7 +207,7 @@ export class Journal {
       sealed && !isBefore(position, { segment: number, offset: length });
     for (const { number } of this.#source.segments.filter(done)) {
       await remove(fileSystem, `${this.directory}/${segmentName(number)}`);
-      this.#forget(number);
+      this.#source.forget(number);
     }
   }
 
@@ -216,14 +216,6 @@ export class Journal {
     for (const dropped of this.#dropped) {
       await eraseSegment(this.#context.fileSystem, this.directory, dropped);
       this.#dropped = this.#dropped.filter((other) => other !== dropped);
-    }
-  }
-
-  #forget(number: number): void {
-    if ('forget' in this.#source) this.#source.forget(number);
-    else {
-      const index = this.#source.segments.findIndex((segment) => segment.number === number);
-      this.#source.segments.splice(index, 1);
     }
   }
 
@@ -287,7 +279,7 @@ export async function adopt(id: string, context: JournalContext, lock: Lock, sig
     quarantined += await keepDamage(context, `${directory}/${name}`, `${id}-${segmentNumber(name)}-0`, 0, size);
   }
   ledger.quarantinedBytes += quarantined;
-  const journal = new Journal(id, context, lock, { segments }, { position, unfinished, dropped, ledger });
+  const journal = new Journal(id, context, lock, new SegmentList(segments), { position, unfinished, dropped, ledger });
   // The process counted what it committed, but died before it could save the count.
   let unread = 0;
   for await (const item of journal.inspect(signal)) {

@@ -4,6 +4,7 @@ import type { Log } from '../log.ts';
 import { Rarely } from '../rarely.ts';
 import { SpoolError } from './errors.ts';
 import { type FileHandle, type FileSystem, hasCode, syncDirectory, writeAll } from './file-system.ts';
+import { SegmentList } from './segment-list.ts';
 import {
   checksumSeed,
   encodeBlock,
@@ -72,7 +73,7 @@ export class SegmentWriter {
   readonly #queue: Pending[] = [];
   readonly #sources = new WeakMap<Source, Buffer>();
   /** Those with something committed, oldest first. */
-  readonly #segments: OpenSegment[] = [];
+  readonly #segments = new SegmentList<OpenSegment>();
   #current: OpenSegment | undefined;
   #running: Promise<void> | undefined;
   #number = 0;
@@ -106,7 +107,12 @@ export class SegmentWriter {
 
   /** What is committed, oldest first; it grows. Deleted segments are not in it. */
   get segments(): readonly WrittenSegment[] {
-    return this.#segments;
+    return this.#segments.segments;
+  }
+
+  /** Bytes of all of them. */
+  get size(): number {
+    return this.#segments.size;
   }
 
   /** Resolves after the next commit, or when the writer closes. */
@@ -121,8 +127,7 @@ export class SegmentWriter {
 
   /** Forgets a segment that was deleted. */
   forget(number: number): void {
-    const index = this.#segments.findIndex((segment) => segment.number === number);
-    if (index >= 0) this.#segments.splice(index, 1);
+    this.#segments.forget(number);
   }
 
   /** Seals the present segment, so that all of it can be deleted once it is delivered. */
@@ -202,11 +207,11 @@ export class SegmentWriter {
     await writeAll(segment.file, buffers, segment.length);
     await segment.file.datasync();
     if (fresh) await syncDirectory(fileSystem, directory);
-    let length = segment.length;
-    for (const { length: bytes } of buffers) length += bytes;
-    segment.length = length;
-    if (fresh) this.#segments.push(segment);
-    if (length >= this.#options.segmentSize) await this.#seal();
+    const written = buffers.reduce((sum, { length }) => sum + length, 0);
+    segment.length += written;
+    if (fresh) this.#segments.add(segment);
+    else this.#segments.grew(written);
+    if (segment.length >= this.#options.segmentSize) await this.#seal();
   }
 
   /**

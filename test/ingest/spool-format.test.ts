@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -74,6 +74,24 @@ test('a decoder that knows the documented format alone finds what was appended, 
   expect(sink.messages).toHaveLength(500);
   await spool[Symbol.asyncDispose]();
   expect(await readdir(`${data.path}/spool`)).toEqual(['ledger.db']);
+});
+
+test('the size is that of the files, as they come, grow and go', async () => {
+  await using data = await folder();
+  const spool = await openSpool({ directory: `${data.path}/spool`, maxSize: 1 << 30, segmentSize: 4096, log: silent });
+  const { directory } = spool.live;
+  const onDisk = async (): Promise<number> => {
+    const names = (await readdir(directory)).filter((name) => name.endsWith('.segment'));
+    const sizes = await Promise.all(names.map(async (name) => (await stat(join(directory, name))).size));
+    return sizes.reduce((sum, size) => sum + size, 0);
+  };
+  for (let n = 0; n < 50; n += 1) {
+    await spool.append(block(source('a'), `${'x'.repeat(10 * n)}\n`));
+    expect(spool.size).toBe(await onDisk());
+  }
+  await drain(spool, shipper(new MemorySink()));
+  expect([spool.size, await onDisk()]).toEqual([0, 0]);
+  await spool[Symbol.asyncDispose]();
 });
 
 test('sequences go on where the segment before ended, though the clock went back', async () => {
