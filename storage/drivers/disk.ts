@@ -113,10 +113,9 @@ class DiskDriver implements Driver {
       // The bytes of all steps are synced at once; then one step after the other gets its names.
       const written = await parallel(steps, width, (step) => parallel(step, width, write));
       for (const step of written) {
-        await parallel(step, width, async ({ path, temporary, file }) => {
-          await this.#durability.place(temporary, path);
-          await this.#durability.settleNew(path, file);
-        });
+        await parallel(step, width, ({ path, temporary }) => this.#durability.place(temporary, path));
+        // Only then: each folder is synced once for all of them.
+        await parallel(step, width, ({ path, file }) => this.#durability.settleNew(path, file));
       }
     } catch (error) {
       for (const temporary of temporaries) await remove(this.#files, temporary).catch(() => undefined);

@@ -59,8 +59,8 @@ export class Durability {
 
   /** A file was given this name just now; its bytes were synced before. */
   async settleNew(path: string, file: Stats): Promise<void> {
-    const above = Array.from(directoriesUp(path, this.#root), (directory) => this.#settleDirectory(directory));
-    await Promise.all([this.sync(dirname(path)), ...above]);
+    const directory = dirname(path);
+    await Promise.all([this.sync(directory), this.#settleDirectory(directory)]);
     this.#names.set(path, identity(file));
   }
 
@@ -80,10 +80,12 @@ export class Durability {
     }
   }
 
-  #settleDirectory(directory: string): Promise<void> {
+  async #settleDirectory(directory: string): Promise<void> {
+    if (directory === this.#root) return;
     const known = this.#directories.get(directory);
     if (known !== undefined) return known;
-    const settled = this.sync(dirname(directory));
+    const above = dirname(directory);
+    const settled = together(this.sync(above), this.#settleDirectory(above));
     this.#directories.set(directory, settled);
     settled.catch(() => {
       if (this.#directories.get(directory) === settled) this.#directories.delete(directory);
@@ -130,6 +132,10 @@ export class Durability {
       await handle.close();
     }
   }
+}
+
+async function together(...works: Promise<void>[]): Promise<void> {
+  await Promise.all(works);
 }
 
 /** Inode numbers are used again, and two files may have the same time; hardly both. */
