@@ -67,10 +67,7 @@ export function ownOf(line: OwnLine, { source, start, end }: Place, arrivedAt: n
   const message = source.slice(start + line.message, end);
   if (stamp === undefined)
     return error === undefined ? { message, timestamp: arrivedAt } : { message, timestamp: arrivedAt, error };
-  if (stamp !== last.stamp || arrivedAt !== last.arrivedAt) {
-    last = { stamp, arrivedAt, resolved: resolveTime(stamp, arrivedAt) };
-  }
-  const { timestamp, exact } = last.resolved;
+  const { timestamp, exact } = stamp.whole ? resolveAgain(stamp, arrivedAt) : resolveTime(stamp, arrivedAt);
   if (exact && error === undefined) return { message, timestamp };
   const timeOriginal = source.slice(start + stamp.start, start + stamp.end);
   if (error === undefined) return { message, timestamp, timeOriginal };
@@ -78,6 +75,13 @@ export function ownOf(line: OwnLine, { source, start, end }: Place, arrivedAt: n
 }
 
 /** A stamp of whole seconds is that of many lines. */
+function resolveAgain(stamp: Stamp, arrivedAt: number): Resolved {
+  if (stamp !== last.stamp || arrivedAt !== last.arrivedAt) {
+    last = { stamp, arrivedAt, resolved: resolveTime(stamp, arrivedAt) };
+  }
+  return last.resolved;
+}
+
 let last: { readonly stamp: Stamp | undefined; readonly arrivedAt: number; readonly resolved: Resolved } = {
   stamp: undefined,
   arrivedAt: 0,

@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
+import { Bulk } from '../../ingest/bulk.ts';
+import { Chunk } from '../../ingest/byte-writer.ts';
 import type { Log } from '../../ingest/log.ts';
 import { parseQuery } from '../../ingest/query/parse.ts';
 import { openElasticsearch, type ElasticsearchOptions } from '../../ingest/sinks/elasticsearch.ts';
@@ -254,6 +256,23 @@ test('a bulk that is too large is halved until each document fits or is rejected
   const outcomes = await deliver('a', 'b', 'c', 'huge', 'd', 'e', 'f');
   const expected = ['indexed', 'indexed', 'indexed', 'rejected', 'indexed', 'indexed', 'indexed'];
   expect(outcomes.map(({ status }) => status)).toEqual(expected);
+});
+
+test.each([
+  ['was too large for', 413, false],
+  ['was taken', undefined, true],
+])('the memory of a bulk that %s a request can be used again: %s → %s', async (_, status, freed) => {
+  const { server, sink } = await open();
+  server.answer((request) =>
+    status !== undefined && bulkIds(request).length > 1 ? { status, text: '', type: 'text/plain' } : undefined,
+  );
+  const chunk = new Chunk(1000);
+  const [...documents] = ['a', 'b'].map((id) => document({ id, time: noon }));
+  const [text = Buffer.alloc(0)] = bulkOf(documents).pieces;
+  const bulk = new Bulk([chunk.bytes.subarray(0, text.copy(chunk.bytes))], 2, noon * 1000, undefined, [chunk]);
+  expect(await sink.deliver(bulk, forever)).toEqual([{ status: 'indexed' }, { status: 'indexed' }]);
+  bulk.free();
+  expect(chunk.bytes.length === 0).toBe(freed);
 });
 
 test('a request that hangs ends with its signal', async () => {
