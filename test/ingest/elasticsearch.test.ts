@@ -263,9 +263,10 @@ test.each([
   ['was taken', undefined, true],
 ])('the memory of a bulk that %s a request can be used again: %s → %s', async (_, status, freed) => {
   const { server, sink } = await open();
-  server.answer((request) =>
-    status !== undefined && bulkIds(request).length > 1 ? { status, text: '', type: 'text/plain' } : undefined,
-  );
+  server.answer((request) => {
+    if (status === undefined || !request.url.includes('_bulk')) return undefined;
+    return bulkIds(request).length > 1 ? { status, text: '', type: 'text/plain' } : undefined;
+  });
   const chunk = new Chunk(1000);
   const [...documents] = ['a', 'b'].map((id) => document({ id, time: noon }));
   const [text = Buffer.alloc(0)] = bulkOf(documents).pieces;
