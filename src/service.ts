@@ -177,6 +177,7 @@ export async function startService(config: Config, options: ServiceOptions): Pro
       idleTimeout: config.http.idle_timeout,
       shutdownGrace: config.http.shutdown_grace,
       tls: tlsFilesOf(config.http.tls),
+      shared: count > 1,
       log,
     }).catch((error: unknown) => {
       if (error instanceof CertificateError) throw explainCertificate('http.tls', error);

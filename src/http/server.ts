@@ -17,6 +17,8 @@ export interface HttpServerOptions {
   readonly tls?: TlsFiles | undefined;
   /** How long a handshake of TLS may take. 10 seconds. */
   readonly handshakeTimeout?: number;
+  /** Whether other processes accept from the same socket. */
+  readonly shared?: boolean;
   /** Where a new certificate is told. */
   readonly log: Log;
 }
@@ -55,7 +57,7 @@ const maxPipelined = 32;
 export async function listenHttp(handler: RequestListener, options: HttpServerOptions): Promise<HttpServer> {
   const limits = { requestTimeout: 0, headersTimeout, keepAliveTimeout, maxHeaderSize };
   using stack = new DisposableStack();
-  const { tls, log, handshakeTimeout = 10_000 } = options;
+  const { tls, log, handshakeTimeout = 10_000, shared = false } = options;
   const secure =
     tls === undefined ? undefined : stack.use(await createTlsServer(tls, log, { ...limits, handshakeTimeout }));
   const server: Server = secure?.server ?? createServer(limits);
@@ -70,6 +72,11 @@ export async function listenHttp(handler: RequestListener, options: HttpServerOp
     if (current !== undefined && isOurTurn(current.request, socket)) socket.setTimeout(options.idleTimeout);
     else socket.destroy();
   });
+  if (shared)
+    server.on(
+      'connection',
+      giveWay(() => sockets.size),
+    );
   server.on(secure === undefined ? 'connection' : 'secureConnection', (socket: Socket) => {
     sockets.add(socket);
     socket.once('close', () => {
@@ -122,6 +129,29 @@ export async function listenHttp(handler: RequestListener, options: HttpServerOp
       clearTimeout(timer);
       parts[Symbol.dispose]();
     },
+  };
+}
+
+/** After so many ms without a connection the next ones are of clients that come at once; for how many others get theirs. */
+const [quiet, pause] = [100, 0.02] as const;
+
+/**
+ * Of connections that come at once the worker that woke first would take nearly all, and the others would be idle for as
+ * long as these last. So it pauses after each by which it has more of them, and others, which were woken as well, take the
+ * next. Where they come and go all the time it does not pause.
+ * @param open How many connections this worker has.
+ */
+function giveWay(open: () => number): () => void {
+  const cell = new Int32Array(new SharedArrayBuffer(4));
+  let [last, most] = [-Infinity, 0];
+  return () => {
+    const [now, count] = [performance.now(), open() + 1];
+    if (now - last > quiet) most = count;
+    else if (count > most) {
+      most = count;
+      Atomics.wait(cell, 0, 0, pause);
+    }
+    last = now;
   };
 }
 
