@@ -10,6 +10,7 @@ export interface LoadResult {
   readonly bytes: number;
   readonly seconds: number;
   readonly cpu: number;
+  readonly p99ms: number;
   readonly blobs?: readonly string[];
   readonly manifests?: readonly string[];
 }

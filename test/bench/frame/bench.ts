@@ -23,6 +23,8 @@ export type Goal = Aim | { readonly either: readonly Aim[] };
 export type Aim =
   /** The first contestant's median, as a multiple of another's. */
   | { readonly than: string; readonly ratio: number }
+  /** The same, at most. */
+  | { readonly than: string; readonly atMost: number }
   /** The same of its CPU time per operation, at most. */
   | { readonly than: string; readonly cpuRatio: number }
   /** The first contestant's median, at most or at least. */

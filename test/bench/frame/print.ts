@@ -29,6 +29,7 @@ function formatAim(aim: Aim): string {
   if ('most' in aim) return `at most ${aim.most}`;
   if ('least' in aim) return `at least ${aim.least}`;
   if ('ratio' in aim) return `at least ${aim.ratio} × ${aim.than}`;
+  if ('atMost' in aim) return `at most ${aim.atMost} × ${aim.than}`;
   return `CPU at most ${aim.cpuRatio} × ${aim.than}`;
 }
 

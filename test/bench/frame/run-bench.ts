@@ -65,6 +65,10 @@ function measure(aim: Aim, figures: readonly Figures[]): Outcome {
     const reached = median / other.value.median;
     return { aim, reached, met: reached >= aim.ratio };
   }
+  if ('atMost' in aim) {
+    const reached = median / other.value.median;
+    return { aim, reached, met: reached <= aim.atMost };
+  }
   const reached = (first.cpu?.median ?? Number.NaN) / (other.cpu?.median ?? Number.NaN);
   return { aim, reached, met: reached <= aim.cpuRatio };
 }

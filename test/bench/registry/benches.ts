@@ -1,6 +1,7 @@
 import type { Bench, Contestant } from '../frame/bench.ts';
 import { load, type LoadResult } from '../load.ts';
 import { growthBenches } from './growth.ts';
+import { latency } from './latency.ts';
 import { nginxBenches } from './nginx.ts';
 import { s3Benches } from './s3.ts';
 import { type Registry, registries } from './servers.ts';
@@ -189,6 +190,7 @@ export const registryBenches: readonly Bench[] = [
   // Peers ask bcrypt each time; shiplog is measured beside itself without users.
   { ...pingUsers, contestants: new Map([...pingUsers.contestants, [withoutUsers, start(ping)]]) },
   ...growthBenches,
+  latency,
   ...s3Benches,
   {
     name: 'start',
