@@ -20,7 +20,7 @@ import type { RepositoryName, Tag } from './names.ts';
  *       │                                                             manifests of a repository by their subject
  *       ├── quarantine/<algorithm>/<hex>                              rotten blobs, out of the way of whole ones
  *       ├── scrub                                                     the last key that an unfinished scrub has read
- *       ├── uploads/<session>/…                                       unfinished uploads, as the driver likes
+ *       ├── uploads/<session>…                                        unfinished uploads, as the driver likes
  *       └── tmp/<uuid>                                                on disk: what is being written or thrown away
  *
  * A link is a file of one digest, without a line break. Names are nested folders; parts of names never start with `_`.

@@ -4,7 +4,8 @@
  */
 export async function parallel<T, R>(items: Iterable<T>, width: number, work: (item: T) => Promise<R>): Promise<R[]> {
   const results: R[] = [];
-  const entries = [...items].entries();
+  const all = [...items];
+  const entries = all.entries();
   let failed = false;
   const worker = async (): Promise<void> => {
     for (const [index, item] of entries) {
@@ -17,7 +18,7 @@ export async function parallel<T, R>(items: Iterable<T>, width: number, work: (i
       }
     }
   };
-  const ends = await Promise.allSettled(Array.from({ length: width }, worker));
+  const ends = await Promise.allSettled(Array.from({ length: Math.min(width, all.length) }, worker));
   for (const end of ends) if (end.status === 'rejected') throw end.reason;
   return results;
 }

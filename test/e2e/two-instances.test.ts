@@ -33,8 +33,10 @@ test('of two PATCHes of one upload at once, on two processes over one directory,
     const place = begun.headers.get('location') ?? '';
     const go = Promise.withResolvers<void>();
     const both = [one, other].map((server) => patch(server, place, halves, go.promise));
-    const folder = join(one.data, 'registry/docker/registry/v2/_shiplog/uploads', place.split('/').at(-1) ?? '');
-    await expect.poll(async () => (await readdir(folder)).filter((name) => name.startsWith('data.')).length).toBe(2);
+    const [folder, id] = [join(one.data, 'registry/docker/registry/v2/_shiplog/uploads'), place.split('/').at(-1)];
+    await expect
+      .poll(async () => (await readdir(folder)).filter((name) => name.startsWith(`${id}.data.`)).length)
+      .toBe(2);
     go.resolve();
     expect((await Promise.all(both)).toSorted((a, b) => a - b)).toEqual([202, 409]);
 
