@@ -41,7 +41,10 @@ export function candidates(directory: string, [from, to]: KeyRange): Candidate[]
   return dayFiles(directory)
     .flatMap((name) => {
       using database = openForReading(directory, name);
-      const statement = database?.prepare('SELECT min(key) AS least, max(key) AS greatest FROM documents');
+      // Asked for both in one go, SQLite reads the whole table.
+      const statement = database?.prepare(
+        'SELECT (SELECT min(key) FROM documents) AS least, (SELECT max(key) FROM documents) AS greatest',
+      );
       statement?.setReadBigInts(true);
       const { least, greatest } = statement?.get() ?? {};
       if (typeof least !== 'bigint' || typeof greatest !== 'bigint' || least >= to || greatest < from) return [];
